@@ -1,0 +1,415 @@
+//! Birth, sleep, income and death of processes.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+
+use super::{Cell, bug, timer_kind};
+use crate::accounts::Account;
+use crate::artifact;
+use crate::control::{CellEvent, Spawn};
+use crate::error::{KernelError, Result};
+use crate::guest::{GuestEnd, GuestExit, GuestParts, GuestState};
+use crate::pages::PAGE_BYTES;
+use crate::pause::PauseSlot;
+use crate::process::{Life, Prepared, Process};
+use crate::purse::{Purse, bond_credits, charge_credits};
+use crate::rent::{RentMeter, RentRates};
+use crate::shared::{GuestShared, OUTPUT_BYTES_MAX};
+use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
+
+/// A runnable process's rent is looked at this often, ns; a sleeping one's exactly when it is due.
+const RENT_NS_MAX: u64 = 1_000_000_000;
+/// Bytes a process may write to its directories.
+const DISK_BYTES_MAX: u64 = 1 << 30;
+
+impl Cell {
+    /// Places a process; it runs when its account first wins.
+    pub(super) fn spawn(&mut self, spawn: Box<Spawn>) -> Result<()> {
+        let now = self.clock.now_ns();
+        if self.by_pid.contains_key(&spawn.pid) || spawn.slot >= self.slots.capacity() {
+            return Err(KernelError::Protocol(format!("process {} twice", spawn.pid)));
+        }
+        let (pid, account) = (spawn.pid, self.account(spawn.account)?);
+        let pause = PauseSlot::default();
+        let rates = RentRates {
+            per_process: self.config.rent_per_process,
+            per_mib: self.config.rent_per_mib,
+        };
+        let mut purse = Purse::default();
+        if !purse.fund(spawn.credits) {
+            return Err(KernelError::Protocol(format!("process {pid} is given too much")));
+        }
+        let rent = RentMeter::new(rates, now);
+        let shared = GuestShared::new(purse, rent, spawn.urgency_millis, spawn.bid_ppm);
+        shared.rewards_open.store(spawn.rewards_open, Relaxed);
+        let prepared = self.prepare(&spawn);
+        let state = self.guest_state(&spawn, Arc::new(shared), pause.clone());
+        let (prepared, state) = match (prepared, state) {
+            (Ok(prepared), Ok(state)) => (prepared, state),
+            (Err(error), _) | (_, Err(error)) => return self.stillborn(&spawn, purse, &error, now),
+        };
+        let process = Process::new((spawn, prepared, state), account, pause, now);
+        let index = self.processes.len();
+        let deadline = process.deadline_ns;
+        self.by_pid.insert(pid, index);
+        self.processes.push(process);
+        self.alive.push(index);
+        if let Some(at_ns) = deadline {
+            self.arm(index, timer_kind::DEADLINE, at_ns);
+        }
+        self.make_ready(index, now)
+    }
+
+    /// A process that cannot be set up gives its money back and says why.
+    fn stillborn(
+        &mut self,
+        spawn: &Spawn,
+        mut purse: Purse,
+        error: &KernelError,
+        now: u64,
+    ) -> Result<()> {
+        purse.give_back();
+        let record = crate::slots::Record {
+            purse,
+            pid: u64::from(spawn.pid),
+            state: crate::slots::state::DEAD,
+            born_ns: now,
+            died_ns: now,
+            ..crate::slots::Record::default()
+        };
+        self.slots.publish(spawn.slot, &record);
+        self.events.push(CellEvent::Died {
+            pid: spawn.pid,
+            t_ns: now,
+            outcome: "trapped".to_owned(),
+            reason: format!("could not start: {error}"),
+            exit_code: None,
+            unsupported: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn account(&mut self, account: u64) -> Result<usize> {
+        if let Some(&index) = self.account_index.get(&account) {
+            return Ok(index);
+        }
+        let bidder = self.auction.add(account).map_err(bug)?;
+        let index = self.accounts.len();
+        self.accounts.push(Account::new(bidder));
+        self.account_index.insert(account, index);
+        self.bidder_account.insert(bidder, index);
+        Ok(index)
+    }
+
+    fn prepare(&mut self, spawn: &Spawn) -> Result<Prepared> {
+        if let Some(prepared) = self.modules.get(&spawn.artifact) {
+            return Ok(prepared.clone());
+        }
+        let module = artifact::load(&self.engine, &spawn.artifact)?;
+        let prepared = self.linker.instantiate_pre(&module).map_err(KernelError::engine)?;
+        self.modules.insert(spawn.artifact.clone(), prepared.clone());
+        Ok(prepared)
+    }
+
+    fn guest_state(
+        &self,
+        spawn: &Spawn,
+        shared: Arc<GuestShared>,
+        pause: PauseSlot,
+    ) -> Result<GuestState> {
+        let preopens = spawn.dirs.iter().map(|directory| Preopen {
+            guest_path: directory.guest.clone(),
+            host_path: directory.host.clone(),
+            read_only: directory.read_only,
+        });
+        let wasi = WasiContext::new(WasiConfig {
+            args: spawn.args.clone(),
+            env: spawn.env.clone(),
+            preopens: preopens.collect(),
+            random: spawn.random_seed.map_or(RandomSource::Os, RandomSource::Seeded),
+            output_bytes_max: OUTPUT_BYTES_MAX,
+            disk_bytes_max: DISK_BYTES_MAX,
+            deterministic: self.config.deterministic,
+            ..WasiConfig::default()
+        })
+        .map_err(|error| KernelError::Setup(error.to_string()))?;
+        Ok(GuestState::new(GuestParts {
+            wasi,
+            shared,
+            cell: Arc::clone(&self.shared),
+            pause,
+            quantum_fuel: self.config.quantum_fuel,
+            memory_bytes_max: spawn.memory_bytes_max,
+        }))
+    }
+
+    /// The process wants a slice, if it can afford one (contracts 6); else it lives on its runway.
+    pub(super) fn make_ready(&mut self, index: usize, now: u64) -> Result<()> {
+        let account = self.processes[index].account;
+        let floor_ppm = self.auction.floor_ppm(self.accounts[account].bidder).map_err(bug)?;
+        let needed = charge_credits(self.quantum_uj(index), floor_ppm);
+        let process = &mut self.processes[index];
+        let spendable = process.shared.books().spendable();
+        process.counted = spendable;
+        if spendable >= needed {
+            if process.life != Life::Born {
+                process.life = Life::Ready;
+            }
+            let energy = process.meters.energy_uj;
+            self.accounts[account].enter(index, energy, spendable);
+        } else {
+            process.life = Life::Broke;
+        }
+        self.arm_rent(index, now);
+        self.refresh_bid(account)?;
+        self.publish(index);
+        Ok(())
+    }
+
+    /// Takes a waiting process out of its account's queue.
+    fn leave_queue(&mut self, index: usize) {
+        let process = &self.processes[index];
+        let (account, energy, counted) =
+            (process.account, process.meters.energy_uj, process.counted);
+        self.accounts[account].leave(index, energy, counted);
+    }
+
+    /// The process sleeps until its own clock shows `guest_ns`.
+    pub(super) fn block(&mut self, index: usize, guest_ns: u64, now: u64) -> Result<()> {
+        let process = &mut self.processes[index];
+        let wait = guest_ns.saturating_sub(self.shared.guest_ns(&process.shared));
+        if wait == 0 {
+            return self.make_ready(index, now);
+        }
+        if self.shared.is_virtual() {
+            process.shared.slept_ns.fetch_add(wait, Relaxed);
+        }
+        let until_ns = now.saturating_add(wait);
+        process.life = Life::Blocked { until_ns };
+        self.arm(index, timer_kind::WAKE, until_ns);
+        self.arm_rent(index, now);
+        self.publish(index);
+        Ok(())
+    }
+
+    pub(super) fn wake(&mut self, index: usize) -> Result<()> {
+        self.processes[index].life = Life::Ready;
+        let now = self.clock.now_ns();
+        self.make_ready(index, now)
+    }
+
+    /// Arms the moment at which the process can no longer pay its rent.
+    fn arm_rent(&mut self, index: usize, now: u64) {
+        let process = &self.processes[index];
+        let books = process.shared.books();
+        let broke_ns = books.rent.broke_at_ns(books.purse.free);
+        drop(books);
+        let exact = matches!(process.life, Life::Blocked { .. } | Life::Broke);
+        let at_ns = if exact { broke_ns } else { broke_ns.min(now.saturating_add(RENT_NS_MAX)) };
+        let armed = process.rent_timer_ns;
+        // An earlier look finds the purse still good and arms again; a later one would be late.
+        if armed > now && armed <= at_ns && armed != u64::MAX {
+            return;
+        }
+        self.processes[index].rent_timer_ns = at_ns;
+        self.arm(index, timer_kind::RENT, at_ns);
+    }
+
+    pub(super) fn collect_rent(&mut self, index: usize, now: u64) -> Result<()> {
+        self.processes[index].rent_timer_ns = u64::MAX;
+        if !self.processes[index].shared.books().pay_rent(now) {
+            return self.end_bankrupt(index);
+        }
+        match self.processes[index].life {
+            Life::Ready | Life::Born => {
+                self.leave_queue(index);
+                self.make_ready(index, now)
+            }
+            _ => {
+                self.arm_rent(index, now);
+                self.publish(index);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn fund(&mut self, pid: u32, credits: u64) -> Result<()> {
+        let index = self.by_pid.get(&pid).copied();
+        let Some(index) = index.filter(|&index| !self.processes[index].is_dead()) else {
+            self.events.push(CellEvent::Unknown { pid, credits });
+            return Ok(());
+        };
+        if !self.processes[index].shared.books().purse.fund(credits) {
+            self.events.push(CellEvent::Unknown { pid, credits });
+            return Ok(());
+        }
+        let now = self.clock.now_ns();
+        match self.processes[index].life {
+            Life::Ready | Life::Born | Life::Broke => {
+                self.leave_queue(index);
+                self.processes[index].rent_timer_ns = u64::MAX;
+                self.make_ready(index, now)
+            }
+            Life::Blocked { .. } | Life::Dead => {
+                self.processes[index].rent_timer_ns = u64::MAX;
+                self.arm_rent(index, now);
+                self.publish(index);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives a process back that has not run: another cell is idle.
+    pub(super) fn revoke(&mut self, pid: u32) -> Result<()> {
+        let Some(&index) = self.by_pid.get(&pid) else { return Ok(()) };
+        if self.processes[index].life != Life::Born {
+            return Ok(());
+        }
+        self.leave_queue(index);
+        let now = self.clock.now_ns();
+        let process = &mut self.processes[index];
+        process.birth = None;
+        process.life = Life::Dead;
+        process.died_ns = now;
+        // It has not run: it owes nothing, and the credits go on with it.
+        process.shared.books().purse.give_back();
+        let account = process.account;
+        self.bury(index);
+        self.by_pid.remove(&pid);
+        self.events.push(CellEvent::Revoked { pid });
+        self.refresh_bid(account)
+    }
+
+    pub(super) fn end_bankrupt(&mut self, index: usize) -> Result<()> {
+        let process = &self.processes[index];
+        let books = process.shared.books();
+        let (unpaid, runway) = (books.rent_unpaid, books.rent.runway());
+        let mib = books.rent.resident_bytes() as f64 / f64::from(1 << 20);
+        drop(books);
+        let reason = format!(
+            "the purse could not pay its rent: {unpaid} credits short at {runway} credits per \
+             second for {mib:.1} MiB"
+        );
+        self.end(index, "bankrupt", reason)
+    }
+
+    /// Ends a process: no instruction of it runs any more.
+    pub(super) fn end(&mut self, index: usize, outcome: &str, reason: String) -> Result<()> {
+        if self.processes[index].is_dead() {
+            return Ok(());
+        }
+        self.leave_queue(index);
+        let account = self.processes[index].account;
+        self.refresh_bid(account)?;
+        let process = &mut self.processes[index];
+        process.shared.kill.store(true, Relaxed);
+        let end = process.guest.take().and_then(|mut guest| {
+            // The guest returns from its host call or yield straight into the hook, which ends it.
+            match guest.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(end) => Some(end),
+                Poll::Pending => None,
+            }
+        });
+        let (pages, unsupported) = match end {
+            Some(end) => (Some(end.pages_erased), end.unsupported),
+            None => (None, Vec::new()),
+        };
+        self.settle_death(index, pages, outcome, reason, None, unsupported)
+    }
+
+    /// The guest ended by itself.
+    pub(super) fn finish(&mut self, index: usize, end: GuestEnd) -> Result<()> {
+        let (outcome, reason, code) = match end.exit {
+            GuestExit::Exited(0) => ("finished", "it exited with code 0".to_owned(), Some(0)),
+            GuestExit::Exited(code) => {
+                ("finished", format!("it exited with code {code}"), Some(code))
+            }
+            GuestExit::Killed => ("killed", "ended by the cell".to_owned(), None),
+            GuestExit::Trapped(why) => ("trapped", why, None),
+            GuestExit::OutOfMemory(why) => {
+                ("out_of_memory", format!("it gave up after its memory limit refused it: {why}"), None)
+            }
+            GuestExit::CannotPayMemory(why) => {
+                let reason =
+                    format!("it gave up after its purse could not bond more memory: {why}");
+                ("bankrupt", reason, None)
+            }
+        };
+        self.processes[index].guest = None;
+        self.settle_death(index, Some(end.pages_erased), outcome, reason, code, end.unsupported)
+    }
+
+    /// The last settlement: rent, erasure tax, the rest of the bond and of the purse.
+    fn settle_death(
+        &mut self,
+        index: usize,
+        pages: Option<u64>,
+        outcome: &str,
+        reason: String,
+        exit_code: Option<u32>,
+        unsupported: Vec<String>,
+    ) -> Result<()> {
+        let now = self.clock.now_ns();
+        self.bill_last_fuel(index);
+        let process = &mut self.processes[index];
+        let mut books = process.shared.books();
+        books.pay_rent(now);
+        let pages = pages.unwrap_or_else(|| books.purse.bond / bond_credits(PAGE_BYTES as u64));
+        books.purse.bury(pages.saturating_mul(bond_credits(PAGE_BYTES as u64)));
+        books.purse.give_back();
+        books.rent.set_resident(0);
+        let conserved = books.purse.is_conserved();
+        drop(books);
+        process.meters.erased_bits = pages.saturating_mul(PAGE_BYTES as u64 * 8);
+        process.life = Life::Dead;
+        process.died_ns = now;
+        process.birth = None;
+        let pid = process.pid;
+        if !conserved {
+            return Err(KernelError::Bug(format!("process {pid} lost money at its death")));
+        }
+        self.take_sayings(index);
+        self.bury(index);
+        self.totals.mix(u64::from(pid) << 32 | 0xdead);
+        let outcome = outcome.to_owned();
+        self.events.push(CellEvent::Died { pid, t_ns: now, outcome, reason, exit_code, unsupported });
+        Ok(())
+    }
+
+    /// What the guest used after its last settlement (unwinding) is booked with the next one; at
+    /// the end there is none, so it is counted but costs nothing.
+    fn bill_last_fuel(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        process.meters.fuel = process.shared.fuel.load(Relaxed);
+        process.meters.calls = process.shared.calls.load(Relaxed);
+        process.meters.bytes = process.shared.bytes.load(Relaxed);
+    }
+
+    fn bury(&mut self, index: usize) {
+        self.publish(index);
+        self.alive.retain(|&other| other != index);
+    }
+
+    /// Moves results, transfers and output of a process into the next report.
+    pub(super) fn take_sayings(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let pid = process.pid;
+        let mut books = process.shared.books();
+        for line in books.reports.drain(..) {
+            process.meters.reports += 1;
+            self.events.push(CellEvent::Report { pid, line });
+        }
+        for (to, credits) in books.transfers.drain(..) {
+            self.events.push(CellEvent::Transfer { pid, to, credits });
+        }
+        for (stream, output) in [1, 2].into_iter().zip(&mut books.output) {
+            let (data, lost) = (std::mem::take(&mut output.kept), std::mem::take(&mut output.lost));
+            process.meters.output_bytes += data.len() as u64;
+            process.meters.lost_bytes += lost;
+            if !data.is_empty() || lost > 0 {
+                self.events.push(CellEvent::Output { pid, stream, data, lost });
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! One slice: escrow, quanta, settlement.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, Poll, Waker};
+
+use maxwell_market::Decision;
+
+use super::{Cell, bug};
+use crate::clock::thread_cpu_ns;
+use crate::control::CellEvent;
+use crate::energy::Usage;
+use crate::error::{KernelError, Result};
+use crate::guest::{self, GuestEnd};
+use crate::pause::Pause;
+use crate::purse::charge_credits;
+
+/// Why a slice ended.
+enum SliceEnd {
+    /// The guest ended.
+    Ended(GuestEnd),
+    /// The guest waits or gave way.
+    Paused(Pause),
+    /// Its quanta or its escrow are used up.
+    Spent,
+}
+
+/// What a slice did.
+struct Slice {
+    end: SliceEnd,
+    start_ns: u64,
+    end_ns: u64,
+    quanta: u64,
+}
+
+impl Cell {
+    /// Sells the core to the winner for one slice.
+    pub(super) fn run_slice(&mut self, decision: Decision) -> Result<()> {
+        let Some(&account) = self.bidder_account.get(&decision.winner) else {
+            return Err(KernelError::Bug("the winner has no account".to_owned()));
+        };
+        let Some(index) = self.accounts[account].head() else {
+            // Nobody of this account waits: its bid should have been taken out.
+            return self.auction.sleep(decision.winner).map_err(bug);
+        };
+        let escrow = self.open_escrow(index, decision.price_ppm);
+        let slice = self.run_quanta(index, decision.price_ppm, escrow);
+        self.settle(index, &decision, slice)
+    }
+
+    fn open_escrow(&mut self, index: usize, price_ppm: u64) -> u64 {
+        let process = &self.processes[index];
+        let config = &self.config;
+        let slice_fuel = config.quantum_fuel.saturating_mul(u64::from(config.slice_quanta));
+        let pending_ns = config.model.fuel_ns(process.pending_fuel);
+        let fuel = slice_fuel.saturating_add(process.pending_fuel);
+        let ns = process.slice_ns.saturating_mul(2).saturating_add(pending_ns);
+        let estimate = charge_credits(config.model.estimate_uj(fuel, ns), price_ppm);
+        let mut books = process.shared.books();
+        let amount = estimate.min(books.spendable());
+        books.purse.open_escrow(amount)
+    }
+
+    /// Polls the guest quantum by quantum while its escrow pays for the next one.
+    fn run_quanta(&mut self, index: usize, price_ppm: u64, escrow: u64) -> Slice {
+        let started = self.processes[index].guest.is_some();
+        let start_ns = self.clock.now_ns();
+        self.book_overhead(start_ns);
+        self.shared.set_now_ns(start_ns);
+        if !started {
+            self.be_born(index, start_ns);
+        }
+        let virtual_time = self.clock.is_virtual();
+        let (quantum_fuel, quanta_max) =
+            (self.config.quantum_fuel, u64::from(self.config.slice_quanta.max(1)));
+        let (clock, model) = (&self.clock, self.config.model);
+        let process = &mut self.processes[index];
+        let billed = process.meters.fuel;
+        let quantum_ns = process.slice_ns / quanta_max;
+        let mut context = Context::from_waker(Waker::noop());
+        let mut quanta = 0;
+        let mut fuel_before = process.shared.fuel.load(Relaxed);
+        process.pending_fuel = 0;
+        loop {
+            process.shared.generation.fetch_add(1, Relaxed);
+            let polled = match process.guest.as_mut() {
+                Some(guest) => guest.as_mut().poll(&mut context),
+                None => Poll::Pending,
+            };
+            let fuel = process.shared.fuel.load(Relaxed);
+            quanta += 1;
+            let now = if virtual_time { start_ns } else { clock.now_ns() };
+            let end = match polled {
+                Poll::Ready(end) => Some(SliceEnd::Ended(end)),
+                Poll::Pending => process.pause.take().map(SliceEnd::Paused),
+            };
+            if let Some(end) = end {
+                return Slice { end, start_ns, end_ns: now, quanta };
+            }
+            // Fuel beyond the quantum was charged ahead by a bulk operator that has not run.
+            let ahead = (fuel - fuel_before).saturating_sub(2 * quantum_fuel);
+            fuel_before = fuel;
+            let ns = if virtual_time { 0 } else { now - start_ns };
+            let next_ns = quantum_ns.saturating_add(model.fuel_ns(ahead));
+            let next = model.estimate_uj(fuel - billed + quantum_fuel, ns.saturating_add(next_ns));
+            if quanta >= quanta_max || charge_credits(next, price_ppm) > escrow {
+                process.pending_fuel = ahead;
+                return Slice { end: SliceEnd::Spent, start_ns, end_ns: now, quanta };
+            }
+        }
+    }
+
+    /// First slice: the guest's future is made of its parts.
+    fn be_born(&mut self, index: usize, now: u64) {
+        let process = &mut self.processes[index];
+        if let Some((_, prepared, state)) = process.birth.take() {
+            process.guest = Some(guest::start(prepared, state));
+            self.events.push(CellEvent::Started { pid: process.pid, t_ns: now });
+        }
+    }
+
+    /// Charges what was metered, gives the rest of the escrow back, and decides what comes next.
+    fn settle(&mut self, index: usize, decision: &Decision, slice: Slice) -> Result<()> {
+        let usage = self.meter(index, &slice);
+        let now = self.clock.now_ns();
+        self.boundary_ns = if self.clock.is_virtual() { now } else { slice.end_ns };
+        let before = self.processes[index].meters.energy_uj;
+        let counted = self.processes[index].counted;
+        let account = self.processes[index].account;
+        let process = &mut self.processes[index];
+        let uj = process.carry.take_uj(self.config.model.slice_pj(usage));
+        let mut books = process.shared.books();
+        let bill = books.purse.close_escrow(uj, decision.price_ppm);
+        let solvent = books.pay_rent(now);
+        if !books.purse.is_conserved() {
+            let purse = books.purse;
+            return Err(KernelError::Bug(format!("a purse lost money: {purse:?}")));
+        }
+        let bid_changed = std::mem::take(&mut books.bid_changed);
+        drop(books);
+        process.meters.energy_uj += uj;
+        process.meters.uncollected_uj += bill.uncollected_uj;
+        process.meters.slices += 1;
+        process.price_ppm = decision.price_ppm;
+        let pid = process.pid;
+        self.epoch_price.add(decision.price_ppm, uj);
+        self.totals.slices += 1;
+        for word in [u64::from(pid), decision.price_ppm, usage.fuel, bill.burned + bill.premium] {
+            self.totals.mix(word);
+        }
+        self.accounts[account].leave(index, before, counted);
+        let _ = bid_changed;
+        if !solvent {
+            self.refresh_bid(account)?;
+            if let SliceEnd::Ended(end) = slice.end {
+                return self.finish(index, end);
+            }
+            return self.end_bankrupt(index);
+        }
+        match slice.end {
+            SliceEnd::Ended(end) => {
+                self.refresh_bid(account)?;
+                self.finish(index, end)
+            }
+            SliceEnd::Paused(Pause::Until { guest_ns }) => {
+                self.refresh_bid(account)?;
+                self.block(index, guest_ns, now)
+            }
+            SliceEnd::Paused(Pause::Yield) | SliceEnd::Spent => self.make_ready(index, now),
+        }
+    }
+
+    /// Reads the meters of a slice and updates what the next one is expected to take.
+    fn meter(&mut self, index: usize, slice: &Slice) -> Usage {
+        let process = &mut self.processes[index];
+        let fuel = process.shared.fuel.load(Relaxed);
+        let calls = process.shared.calls.load(Relaxed);
+        let bytes = process.shared.bytes.load(Relaxed);
+        let meters = &mut process.meters;
+        let mut usage = Usage {
+            fuel: fuel - meters.fuel,
+            ns: 0,
+            bytes: bytes - meters.bytes,
+            calls: calls - meters.calls,
+        };
+        (meters.fuel, meters.calls, meters.bytes) = (fuel, calls, bytes);
+        let ns = if self.clock.is_virtual() {
+            let ns = self.config.model.fuel_ns(usage.fuel);
+            self.clock.advance(ns);
+            ns
+        } else {
+            self.own_ns(index, slice)
+        };
+        // Virtual time is a function of fuel; billing it again would charge fuel twice.
+        usage.ns = if self.clock.is_virtual() { 0 } else { ns };
+        let process = &mut self.processes[index];
+        process.meters.cpu_ns += ns;
+        self.totals.slice_ns += ns;
+        let quanta_max = u64::from(self.config.slice_quanta.max(1));
+        let full = ns.saturating_mul(quanta_max) / slice.quanta.max(1);
+        process.slice_ns = (process.slice_ns - process.slice_ns / 8 + full / 8).max(1_000);
+        usage
+    }
+
+    /// Time of a slice without what the machine gave to others meanwhile.
+    ///
+    /// A slice that took much longer than expected was perhaps preempted. Thread CPU time (a
+    /// system call) tells; a slice as long as usual cannot hide a preemption and is not asked.
+    fn own_ns(&mut self, index: usize, slice: &Slice) -> u64 {
+        let ns = slice.end_ns - slice.start_ns;
+        let expected = self.processes[index].slice_ns;
+        if ns < expected.saturating_mul(2).max(300_000) {
+            return ns;
+        }
+        let cpu = thread_cpu_ns();
+        let cpu_passed = cpu.saturating_sub(self.totals.anchor_cpu_ns);
+        let passed = slice.end_ns.saturating_sub(self.totals.anchor_ns);
+        let stolen = passed.saturating_sub(cpu_passed).min(ns);
+        self.totals.anchor_cpu_ns = cpu;
+        self.totals.anchor_ns = slice.end_ns;
+        self.totals.stolen_ns += stolen;
+        ns - stolen
+    }
+}

@@ -1,0 +1,39 @@
+//! The exponential-race Vickrey auction of energy slices.
+//!
+//! Integer arithmetic only, no clock, no global randomness, no allocation on the slice path: the
+//! same configuration and calls give the same winners and prices on every machine. The
+//! mechanism is explained by `python/maxwell/reference.py`; the arithmetic and its error bounds
+//! by `docs/decisions/0010-auction-arithmetic.md`.
+//!
+//! Back of the envelope, per decision: 6 SipHash rounds, four logarithms and powers of about 6
+//! multiplications each, and log4(n) cache lines of heap: 30 to 60 ns below 10^4 bidders, under
+//! one per cent of a 10 µs slice.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod auction;
+mod bidder;
+mod census;
+mod clock;
+mod decision;
+mod error;
+mod fixed;
+mod grid;
+mod heap;
+mod price;
+mod scale;
+mod statistics;
+
+pub use auction::{
+    Auction, AuctionConfig, BIDDERS_MAX, QUALITY_PPM_MAX, QUALITY_PPM_MIN, RESERVE_PPM_MAX,
+    TEMPERATURE_LOG2_MAX,
+};
+pub use bidder::BidderId;
+pub use clock::{RESIDUAL_MAX, Residual};
+pub use decision::Decision;
+pub use error::AuctionError;
+pub use statistics::Statistics;

@@ -1,0 +1,125 @@
+/* maxwell.h: what a WebAssembly guest may ask of the Maxwell hypervisor.
+ *
+ * A guest is an ordinary WASI preview 1 program (or a module with no libc at
+ * all) and needs nothing from this file: it then bids by the node's default
+ * rule. Include this file to read your purse, to choose your bid, to hand in
+ * results that a sponsor pays for, and to sleep without burning joules.
+ *
+ * UNITS
+ *   credit      the right to draw one microjoule (1 uJ); 1 J = 1,000,000 credits.
+ *   price, bid  credits per microjoule in parts per million: 1,000,000 is cost
+ *               price, one credit for each microjoule.
+ *   time        nanoseconds of the guest's monotonic clock.
+ *   pointers    offsets into this guest's own linear memory, 32 bits, any alignment;
+ *               integers in memory are little-endian.
+ *
+ * ERRORS
+ *   A result of type int32_t is >= 0 on success, or minus a WASI errno (the
+ *   MAXWELL_E* constants below). No call traps on bad arguments: a range that
+ *   does not lie inside linear memory is -MAXWELL_EFAULT, so check results.
+ *   No call blocks except maxwell_sleep.
+ *
+ * PRICE
+ *   Each call is metered like computation: a fixed fuel for crossing the
+ *   boundary, and fuel for every byte that the host reads or writes. The energy
+ *   this stands for is charged at the price of the current slice. "Fixed" and
+ *   "by the byte" below say which calls pay which.
+ *
+ * EXAMPLE (build: python -m ziglang cc --target=wasm32-wasi -O2 -s -I guests/sdk x.c -o x.wasm)
+ *   #include "maxwell.h"
+ *   #include <string.h>
+ *   int main(void) {
+ *       const char *line = "1000000007";
+ *       int32_t result = maxwell_report(line, (uint32_t)strlen(line));
+ *       return result == -MAXWELL_EDQUOT ? 1 : 0;
+ *   }
+ */
+#ifndef MAXWELL_H
+#define MAXWELL_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define MAXWELL_IMPORT(name) __attribute__((import_module("maxwell"), import_name(name)))
+
+/* WASI errno values that these calls return, negated. */
+#define MAXWELL_EAGAIN 6    /* A bounded queue is full; do other work and try again. */
+#define MAXWELL_EDQUOT 19   /* The sponsor's escrow is empty, or the purse cannot cover it. */
+#define MAXWELL_EFAULT 21   /* A pointer or length reaches outside linear memory. */
+#define MAXWELL_EINVAL 28   /* An argument is outside its documented range. */
+#define MAXWELL_EMSGSIZE 35 /* The message is longer than its documented maximum. */
+#define MAXWELL_ENOENT 44   /* No such question or process, or no reward listens to this process. */
+#define MAXWELL_ENOSYS 52   /* This node does not offer the call. */
+#define MAXWELL_EPERM 63    /* The account of this process may not do that. */
+
+/* The longest result line that maxwell_report accepts, in bytes. */
+#define MAXWELL_REPORT_BYTES_MAX 4096u
+
+/* One in the fixed point of prices and bids: cost price. */
+#define MAXWELL_PPM 1000000
+
+/* Returns the credits in this process's purse, runway included (see rent in
+ * docs): what it could still spend if it were killed for nothing else. Never negative.
+ * Price: fixed. */
+MAXWELL_IMPORT("balance") int64_t maxwell_balance(void);
+
+/* Returns the mean price of this cell in the last epoch (100 ms), in ppm.
+ * At least the node's reserve. Price: fixed. */
+MAXWELL_IMPORT("price") int64_t maxwell_price(void);
+
+/* Bids bid_ppm explicitly from the next auction on; 0 gives the bid back to the
+ * node's proxy. A bid below the node's floor is legal: the process then waits until the
+ * floor falls. Bids are clamped to 256 times the reserve and rounded down to the rate
+ * grid, so that the price paid never exceeds the bid.
+ * Errors: -EINVAL for a negative bid. Price: fixed. */
+MAXWELL_IMPORT("bid") int32_t maxwell_bid(int64_t bid_ppm);
+
+/* Sets the urgency with which the proxy spends the purse, in thousandths: 0 (only at the
+ * floor) to 1000 (the whole balance over the horizon). No effect while an explicit bid stands.
+ * Errors: -EINVAL outside 0..1000. Price: fixed. */
+MAXWELL_IMPORT("urgency") int32_t maxwell_urgency(int32_t urgency_millis);
+
+/* Hands one result line (no newline needed) to the resolvers of this process's rewards. The
+ * host verifies it, and the reward is paid into this process's purse once for each distinct
+ * result. A result >= 0 means "taken"; whether it is paid shows in maxwell_balance later,
+ * because verification runs outside the slice.
+ * Errors: -EDQUOT the sponsor's escrow is empty: further results earn nothing; -EMSGSIZE
+ * longer than MAXWELL_REPORT_BYTES_MAX; -EFAULT; -EAGAIN too many lines wait for
+ * verification; -ENOENT no reward listens. Price: by the byte. */
+MAXWELL_IMPORT("report") int32_t maxwell_report(const void *line, uint32_t line_bytes);
+
+/* Publishes a belief about a question: one uint32_t probability for each outcome, in units of
+ * 1/2^32, summing to 2^32 within plus or minus the number of outcomes. bytes is 4 times
+ * the number of outcomes. The last belief before each resolution counts.
+ * Errors: -ENOENT, -EINVAL (wrong number or sum), -EFAULT. Price: by the byte. */
+MAXWELL_IMPORT("believe")
+int32_t maxwell_believe(int32_t question, const void *probabilities, uint32_t bytes);
+
+/* Copies the next chunk of the stream that feeds a question into buffer; returns the bytes
+ * written, 0 when nothing new has been observed.
+ * Errors: -ENOENT, -EFAULT. Price: by the byte. */
+MAXWELL_IMPORT("observe")
+int32_t maxwell_observe(int32_t question, void *buffer, uint32_t buffer_bytes);
+
+/* Sleeps for at least ns nanoseconds; 0 only gives up the rest of the slice. A sleeping process
+ * burns nothing and still pays rent for its memory.
+ * Errors: -EINVAL for a negative ns. Price: fixed. */
+MAXWELL_IMPORT("sleep") int32_t maxwell_sleep(int64_t ns);
+
+/* Zeroes the whole 4-KiB pages inside [start, start + bytes) and stops paying rent for them
+ * until they are written again. Erasing is taxed.
+ * Errors: -EFAULT, -ENOSYS. Price: by the byte, and the erasure tax. */
+MAXWELL_IMPORT("discard") int32_t maxwell_discard(void *start, uint32_t bytes);
+
+/* Moves credits from this purse to the purse of another process. The runway stays.
+ * Errors: -ENOENT, -EDQUOT, -EINVAL (credits < 0), -EPERM. Price: fixed. */
+MAXWELL_IMPORT("transfer") int32_t maxwell_transfer(int32_t process, int64_t credits);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MAXWELL_H */

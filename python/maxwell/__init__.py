@@ -1,0 +1,100 @@
+"""Maxwell, the thermodynamic hypervisor: processes pay for joules, and slices are auctioned.
+
+    import maxwell
+
+    with maxwell.Hypervisor(budget="60 J") as hv:
+        agent = hv.spawn("agent.wasm", funds="5 J", urgency=0.7)
+        report = hv.run()
+
+Names are loaded when they are first used, so that `import maxwell` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from maxwell.version import __version__
+
+if TYPE_CHECKING:
+    from maxwell.config import FleetConfig, load_fleet
+    from maxwell.errors import (
+        AuctionError,
+        ConfigError,
+        EnergyError,
+        GuestBankrupt,
+        GuestError,
+        GuestOutOfMemory,
+        GuestTrapped,
+        InsufficientEnergy,
+        InternalError,
+        LedgerError,
+        MaxwellError,
+        ModuleError,
+    )
+    from maxwell.hypervisor import Hypervisor, Process, run_fleet
+    from maxwell.node.record import CellRecord, ProcessRecord, RunRecord
+    from maxwell.node.view import NodeView, ProcessView
+    from maxwell.observe.report import Report
+
+_HOMES: Final = {
+    "maxwell.config": ("FleetConfig", "load_fleet"),
+    "maxwell.errors": (
+        "AuctionError",
+        "ConfigError",
+        "EnergyError",
+        "GuestBankrupt",
+        "GuestError",
+        "GuestOutOfMemory",
+        "GuestTrapped",
+        "InsufficientEnergy",
+        "InternalError",
+        "LedgerError",
+        "MaxwellError",
+        "ModuleError",
+    ),
+    "maxwell.hypervisor": ("Hypervisor", "Process", "run_fleet"),
+    "maxwell.node.record": ("CellRecord", "ProcessRecord", "RunRecord"),
+    "maxwell.node.view": ("NodeView", "ProcessView"),
+    "maxwell.observe.report": ("Report",),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AuctionError",
+    "CellRecord",
+    "ConfigError",
+    "EnergyError",
+    "FleetConfig",
+    "GuestBankrupt",
+    "GuestError",
+    "GuestOutOfMemory",
+    "GuestTrapped",
+    "Hypervisor",
+    "InsufficientEnergy",
+    "InternalError",
+    "LedgerError",
+    "MaxwellError",
+    "ModuleError",
+    "NodeView",
+    "Process",
+    "ProcessRecord",
+    "ProcessView",
+    "Report",
+    "RunRecord",
+    "__version__",
+    "load_fleet",
+    "run_fleet",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Loads a public name when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,192 @@
+"""The kernel: metered sandboxes, cells, purses in shared memory. See `crates/python`.
+
+Everything here is a thin conversion of `crates/kernel`; policy lives in Python. Errors are
+`KernelError` with `args == (kind, message)`; kinds are `invalid_module`, `unknown_import`,
+`over_limit`, `engine`, `io`, `protocol`, `setup`, `trapped` and `bug`.
+"""
+
+from os import PathLike
+from typing import Final, final
+
+ENGINE_VERSION: Final[str]
+PRICE_TABLE_VERSION: Final[int]
+HOST_CALL_FUEL: Final[int]
+"""Fuel of any host call, besides its bytes."""
+HOST_BYTE_FUEL: Final[int]
+"""Fuel of each byte that a host call moves."""
+
+class KernelError(Exception):
+    """An error of the kernel; `args` is `(kind, message)`."""
+
+@final
+class ModuleInfo:
+    """What admission learnt about a module."""
+
+    @property
+    def module_bytes(self) -> int: ...
+    @property
+    def functions(self) -> int: ...
+    @property
+    def function_bytes_max(self) -> int: ...
+    @property
+    def memory_bytes_min(self) -> int: ...
+    @property
+    def memory_bytes_max(self) -> int | None: ...
+    @property
+    def has_start(self) -> bool: ...
+    @property
+    def imports(self) -> list[str]: ...
+    @property
+    def artifact_bytes(self) -> int: ...
+    @property
+    def cached(self) -> bool: ...
+
+@final
+class Slot:
+    """One process's slot, as last published by its cell; see docs/design/control-plane.md."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def state(self) -> int: ...
+    @property
+    def purse(self) -> int: ...
+    @property
+    def escrow(self) -> int: ...
+    @property
+    def bond(self) -> int: ...
+    @property
+    def funded(self) -> int: ...
+    @property
+    def burned(self) -> int: ...
+    @property
+    def premium(self) -> int: ...
+    @property
+    def rent(self) -> int: ...
+    @property
+    def tax(self) -> int: ...
+    @property
+    def sent(self) -> int: ...
+    @property
+    def returned(self) -> int: ...
+    @property
+    def energy_uj(self) -> int: ...
+    @property
+    def uncollected_uj(self) -> int: ...
+    @property
+    def rent_unpaid(self) -> int: ...
+    @property
+    def fuel(self) -> int: ...
+    @property
+    def cpu_ns(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def calls(self) -> int: ...
+    @property
+    def slices(self) -> int: ...
+    @property
+    def wins(self) -> int: ...
+    @property
+    def memory_bytes(self) -> int: ...
+    @property
+    def memory_bytes_max(self) -> int: ...
+    @property
+    def memory_byte_ns(self) -> int: ...
+    @property
+    def erased_bits(self) -> int: ...
+    @property
+    def bid_ppm(self) -> int: ...
+    @property
+    def price_ppm(self) -> int: ...
+    @property
+    def born_ns(self) -> int: ...
+    @property
+    def died_ns(self) -> int: ...
+    @property
+    def stdout_bytes(self) -> int: ...
+    @property
+    def lost_bytes(self) -> int: ...
+    @property
+    def reports(self) -> int: ...
+    @property
+    def bankrupt_ns(self) -> int: ...
+
+@final
+class Slots:
+    """The mapping with all slots of a run; the cells write it, the parent reads it."""
+
+    @staticmethod
+    def create(path: str | PathLike[str], capacity: int) -> Slots:
+        """Makes the mapping for `capacity` processes and reserves its memory."""
+
+    @staticmethod
+    def open(path: str | PathLike[str]) -> Slots:
+        """Opens a mapping that `create` made."""
+
+    @property
+    def capacity(self) -> int: ...
+    def read(self, slot: int) -> Slot:
+        """Returns the last whole record of a slot."""
+
+    def read_many(self, slots: list[int]) -> list[Slot]:
+        """Returns the last whole records of several slots."""
+
+@final
+class Measurement:
+    """What a guest used when it ran alone, without a market."""
+
+    @property
+    def fuel(self) -> int: ...
+    @property
+    def wall_ns(self) -> int: ...
+    @property
+    def cpu_ns(self) -> int: ...
+    @property
+    def calls(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def memory_bytes_max(self) -> int: ...
+    @property
+    def exit(self) -> str: ...
+    @property
+    def completed(self) -> bool: ...
+    @property
+    def memory_digest(self) -> int | None: ...
+    @property
+    def stdout(self) -> bytes: ...
+    @property
+    def stderr(self) -> bytes: ...
+
+def inspect(wasm: bytes) -> ModuleInfo:
+    """Checks a module against the limits of admission without compiling it."""
+
+def admit(
+    wasm: bytes,
+    artifact: str | PathLike[str],
+    *,
+    cache_dir: str | PathLike[str] | None = None,
+    metered: bool = True,
+) -> ModuleInfo:
+    """Checks and compiles a module and writes the compiled code to `artifact`."""
+
+def run_cell(fd: int) -> None:
+    """Runs a cell on the socket `fd`, owned from now on, until the parent stops it or goes away."""
+
+def measure(
+    wasm: bytes,
+    *,
+    args: list[str],
+    metered: bool = True,
+    dirs: list[tuple[str, str | PathLike[str], bool]] = [],
+    env: list[tuple[str, str]] = [],
+    quantum_fuel: int = 800_000,
+    fuel_max: int | None = None,
+    store_fuel: int | None = None,
+    calls_max: int | None = None,
+    wall_ns_max: int | None = None,
+    repeat: int = 1,
+    digest_memory: bool = False,
+) -> list[Measurement]:
+    """Compiles a module once and runs it `repeat` times alone on this thread."""

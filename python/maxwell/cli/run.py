@@ -1,0 +1,237 @@
+"""`maxwell run`: a fleet file, or one module."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from maxwell.cli.console import print_note, print_warning
+from maxwell.cli.logs import start_logging
+from maxwell.cli.running import (
+    RUNS_FOLDER,
+    quoted,
+    run_and_show,
+    single_exit_code,
+)
+from maxwell.cli.settings import Settings, common_options
+from maxwell.errors import ConfigError, ModuleError
+from maxwell.observe.folder import RunFolder, next_run_folder
+
+if TYPE_CHECKING:
+    from maxwell.config import FleetConfig
+    from maxwell.observe.report import Report
+
+BUDGET_DEFAULT: Final = "10 J"
+"""What a single module gets when neither a budget nor a power is named: one to two seconds of
+one core."""
+
+WASM_MAGIC: Final = b"\0asm"
+
+
+@click.command()
+@click.argument("target", metavar="FLEET.toml|MODULE.wasm")
+@click.argument("args", nargs=-1, metavar="[-- ARGS]...")
+@click.option("--budget", metavar="ENERGY", help="Energy for the whole run, such as 5J.")
+@click.option("--power", metavar="POWER", help="Power cap of the node, such as 10W.")
+@click.option("--duration", metavar="TIME", help="When the run ends at the latest, such as 75s.")
+@click.option("--cells", type=click.IntRange(1), metavar="N", help="Cores that guests run on.")
+@click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Seed of the auction.")
+@click.option("--deterministic", is_flag=True, help="Equal runs give equal results, bit by bit.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option("--json", is_flag=True, help="Print the report as JSON to standard output.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="Module: a variable.")
+@click.option("--dir", "dirs", multiple=True, metavar="HOST:GUEST[:ro]", help="Module: a folder.")
+@click.option("--memory-max", metavar="SIZE", help="Module: memory limit, such as 64MiB.")
+@click.option("--name", metavar="NAME", help="Module: the process's name.")
+@common_options
+@click.pass_obj
+def command(
+    settings: Settings,
+    *,
+    target: str,
+    args: tuple[str, ...],
+    budget: str | None,
+    power: str | None,
+    duration: str | None,
+    cells: int | None,
+    seed: int | None,
+    deterministic: bool,
+    out: Path | None,
+    json: bool,
+    env: tuple[str, ...],
+    dirs: tuple[str, ...],
+    memory_max: str | None,
+    name: str | None,
+) -> int:
+    r"""Run a fleet file, or one WebAssembly module.
+
+    A fleet shows a live table and ends with a report and a run folder (runs/NAME-N, or --out). A
+    module gets the terminal to itself: its output and exit code are passed through, and a receipt
+    follows on standard error. Modules are paths, pypi:PACKAGE/FILE.wasm or samples:FILE.wasm.
+
+    \b
+      maxwell run fleet.toml --power 12W
+      maxwell run agent.wasm --budget 5J -- --verbose input.txt
+    """
+    start_logging(settings)
+    if budget is not None and power is not None:
+        raise click.UsageError("--budget and --power exclude each other")
+    node: dict[str, object] = {
+        key: value
+        for key, value in (
+            ("budget", budget),
+            ("power", power),
+            ("duration", duration),
+            ("cells", cells),
+            ("seed", seed),
+            ("deterministic", deterministic or None),
+        )
+        if value is not None
+    }
+    if is_fleet(target):
+        if args or env or dirs or memory_max or name:
+            raise click.UsageError(
+                "--env, --dir, --memory-max, --name and ARGS are for a module; "
+                "a fleet file says them for each process"
+            )
+        return _run_fleet_file(Path(target), node, out, settings, json=json)
+    config = _single_config(target, args, node, env, dirs, memory_max, name)
+    return _run_single(config, out, settings, json=json)
+
+
+def is_fleet(target: str) -> bool:
+    """Tells a fleet file from a module: by its name, else by its first bytes.
+
+    Raises:
+        ModuleError: MX1101 when a path without a telling name does not exist.
+    """
+    if target.endswith(".toml"):
+        return True
+    if target.endswith(".wasm") or target.startswith(("pypi:", "samples:", "cache:")):
+        return False
+    try:
+        with Path(target).open("rb") as file:
+            return file.read(len(WASM_MAGIC)) != WASM_MAGIC
+    except OSError as error:
+        raise ModuleError(
+            f"cannot read: {target}: {error.strerror}",
+            code="MX1101",
+            hint="give a fleet file (.toml) or a module (.wasm)",
+        ) from error
+
+
+def _run_fleet_file(
+    path: Path, node: dict[str, object], out: Path | None, settings: Settings, *, json: bool
+) -> int:
+    """Runs a fleet file."""
+    from maxwell.config import load_fleet
+
+    config = load_fleet(path, node_overrides=node)
+    folder = RunFolder(out) if out is not None else next_run_folder(RUNS_FOLDER, path.stem)
+    return run_and_show(config, path.name, folder, settings, json=json)
+
+
+def _single_config(
+    module: str,
+    args: tuple[str, ...],
+    node: dict[str, object],
+    env: tuple[str, ...],
+    dirs: tuple[str, ...],
+    memory_max: str | None,
+    name: str | None,
+) -> FleetConfig:
+    """Builds the fleet of one process.
+
+    Raises:
+        ConfigError: An option's value is not usable.
+    """
+    from maxwell.config import single_module
+    from maxwell.modules import resolve_module
+
+    # A module that does not exist is found out before anything is loaded.
+    resolve_module(module, Path.cwd())
+    variables: dict[str, str] = {}
+    for text in env:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise ConfigError(
+                f"--env: not NAME=VALUE: {text!r}", code="MX1004", hint="such as --env LANG=C"
+            )
+        variables[key] = value
+    if "budget" not in node and "power" not in node:
+        node = {**node, "budget": BUDGET_DEFAULT}
+    return single_module(
+        module,
+        args=args,
+        env=variables,
+        dirs=dirs,
+        name=name,
+        process={"memory_max": memory_max} if memory_max is not None else None,
+        node=node,
+    )
+
+
+def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, json: bool) -> int:
+    """Runs one module with the terminal as its own."""
+    from maxwell.hypervisor import run_fleet
+
+    if out is not None:
+        RunFolder(out).create()
+    # With --json standard output is the report's.
+    streams = {"stdout": sys.stderr.buffer if json else sys.stdout.buffer}
+
+    def pass_through(process: str, stream: str, data: bytes, lost_bytes: int = 0) -> None:
+        del process, lost_bytes
+        target = streams.get(stream, sys.stderr.buffer)
+        target.write(data)
+        target.flush()
+
+    report = run_fleet(
+        config,
+        out=out,
+        on_view=lambda view: None,
+        on_output=pass_through,
+    )
+    if out is not None:
+        report.save(out)
+    if json:
+        sys.stdout.write(report.to_text())
+    if not settings.quiet:
+        for line in receipt(report):
+            print_note(line)
+    for warning in report.warnings:
+        print_warning(warning)
+    return single_exit_code(report)
+
+
+def receipt(report: Report) -> list[str]:
+    """Writes the three lines that end a single module's run."""
+    from maxwell.observe.text import joules, price, share
+    from maxwell.units import format_bytes, format_duration, format_energy
+
+    record = report.record
+    process = record.processes[0]
+    outcome = process.outcome.replace("_", " ")
+    code = "" if process.exit_code is None else f" (exit code {process.exit_code})"
+    why = "" if process.outcome == "finished" or not process.reason else f": {process.reason}"
+    burned = process.energy_uj - process.uncollected_uj
+    mean_ppm = 1_000_000 * (burned + process.premium_credits) // burned if burned else 1_000_000
+    interval = record.interval_uj / record.energy.metered if record.energy.metered else 0.0
+    lived = format_duration(process.died_ns - process.born_ns)
+    lines = [
+        f"maxwell: {process.name} {outcome}{code} after {lived}{why}",
+        f"maxwell: burned {joules(process.energy_uj)} ({record.provenance}, ±{share(interval)}) in "
+        f"{process.slices:,} slices at {price(mean_ppm)} credits/µJ; memory "
+        f"{format_bytes(process.memory_bytes_max)}",
+        f"maxwell: paid {format_energy(process.paid_credits)} (rent "
+        f"{format_energy(process.rent_credits)}), {format_energy(process.returned_credits)} left; "
+        f"conservation {'ok' if record.conservation_ok else 'FAILED'}",
+    ]
+    if report.run_dir is not None and process.outcome != "finished":
+        lines.append(
+            f"maxwell: `maxwell why {quoted(process.name)} --run {quoted(str(report.run_dir))}`"
+        )
+    return lines

@@ -1,0 +1,76 @@
+"""`maxwell why`: how a process of a run ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from maxwell.cli.console import print_data, stdout_console
+from maxwell.cli.running import RUNS_FOLDER
+from maxwell.cli.settings import Settings, common_options
+from maxwell.observe.folder import RunFolder, latest_run_folder
+
+
+def _complete_process(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offers the processes of the run that the command line names."""
+    del parameter
+    from maxwell.errors import MaxwellError
+    from maxwell.observe.report import Report
+
+    try:
+        report = Report.load(_run_dir(context.params.get("run")))
+    except MaxwellError:
+        return []
+    return [
+        CompletionItem(process.name, help=process.outcome)
+        for process in report.record.processes
+        if process.name.startswith(incomplete)
+    ]
+
+
+@click.command()
+@click.argument("process", shell_complete=_complete_process)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder; the newest in ./runs by default.",
+)
+@click.option("--json", is_flag=True, help="Print the explanation as JSON.")
+@common_options
+@click.pass_obj
+def command(settings: Settings, *, process: str, run: Path | None, json: bool) -> int:
+    """Explain how a process of a run ended.
+
+    Its outcome, the rule behind it with the figures, its last bids and prices, the course of its
+    purse, what it spent, and what would have kept it alive. Reads the run's folder only.
+    """
+    from maxwell.observe.explain import explain_process, explanation_json
+    from maxwell.observe.explain_text import explanation_view
+    from maxwell.observe.report import Report
+
+    del settings
+    explanation = explain_process(Report.load(_run_dir(run)), process)
+    if json:
+        import msgspec
+
+        data = msgspec.json.encode(explanation_json(explanation))
+        click.echo(msgspec.json.format(data, indent=2).decode())
+    else:
+        print_data(explanation_view(explanation, width=stdout_console().width))
+    return 0
+
+
+def _run_dir(run: Path | None) -> Path:
+    """Returns the run's folder, whether it or its report was named.
+
+    Raises:
+        ConfigError: None was named and there is no run in ./runs.
+    """
+    if run is None:
+        return latest_run_folder(RUNS_FOLDER).path
+    return run.parent if run.name == RunFolder(run.parent).report.name else run

@@ -1,0 +1,29 @@
+"""Fleet files: typed, checked, and refused with a hint when they are not what they seem to be."""
+
+from maxwell.config.check import check_fleet
+from maxwell.config.parse import load_fleet, parse_fleet
+from maxwell.config.records import (
+    AccountConfig,
+    DirConfig,
+    FleetConfig,
+    NodeConfig,
+    ProcessConfig,
+    RewardConfig,
+    SponsorConfig,
+)
+from maxwell.config.single import process_name, single_module
+
+__all__ = [
+    "AccountConfig",
+    "DirConfig",
+    "FleetConfig",
+    "NodeConfig",
+    "ProcessConfig",
+    "RewardConfig",
+    "SponsorConfig",
+    "check_fleet",
+    "load_fleet",
+    "parse_fleet",
+    "process_name",
+    "single_module",
+]

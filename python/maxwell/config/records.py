@@ -1,0 +1,151 @@
+"""The typed form of a fleet file: frozen records, integers with their unit in the name.
+
+`maxwell.config.parse` makes them from TOML and checks them; a program may also build them itself
+and call `maxwell.config.check_fleet`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+FUNDS_UJ_DEFAULT: Final = 20_000_000
+"""20 J: what the simulated economies of the example fleet survived on."""
+MEMORY_MAX_BYTES_DEFAULT: Final = 512 << 20
+URGENCY_MILLIS_DEFAULT: Final = 500
+TEMPERATURE_LOG2_DEFAULT: Final = 2
+"""T = 2^-2 = 1/4."""
+RESERVE_PPM_DEFAULT: Final = 1_000_000
+"""Cost price: one credit a microjoule."""
+QUANTUM_FUEL_DEFAULT: Final = 800_000
+SLICE_QUANTA_DEFAULT: Final = 10
+HORIZON_DIVISOR: Final = 4
+"""The default horizon is the fleet's mean opening purse over this."""
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What the node itself is told: its size, its cap and its rules."""
+
+    cells: int = 1
+    """Worker processes, each pinned to one core."""
+    power_mw: int | None = None
+    """Power cap; excludes `budget_uj`."""
+    budget_uj: int | None = None
+    """Energy minted once; excludes `power_mw`."""
+    duration_ns: int | None = None
+    """End of the run; None runs until nothing is left to run."""
+    seed: int = 0
+    temperature_log2: int = TEMPERATURE_LOG2_DEFAULT
+    """Temperature of the auction, T = 2^-n."""
+    deterministic: bool = False
+    reserve_ppm: int = RESERVE_PPM_DEFAULT
+    """Lowest accepted price, credits per microjoule in ppm."""
+    core_power_mw: int | None = None
+    """Power of a busy core above idle; None lets calibration decide."""
+    idle_power_mw: int | None = None
+    """Idle power of the whole node; None lets calibration decide."""
+    quantum_fuel: int = QUANTUM_FUEL_DEFAULT
+    slice_quanta: int = SLICE_QUANTA_DEFAULT
+
+
+class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who pays."""
+
+    name: str
+    funds_uj: int
+    """Opening funds; 1 µJ is one credit."""
+    income_share_ppm: int = 0
+    """Part of the power minted each epoch that this account receives."""
+
+
+class SponsorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Who pays for results."""
+
+    name: str
+    escrow_uj: int
+
+
+class RewardConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sponsor pays for."""
+
+    sponsor: str
+    name: str
+    resolver: str
+    """`prime`, `regex` or `python:module:function`."""
+    pays_credits: int
+    """Credits per result."""
+    options: dict[str, object] = {}
+    """The resolver's own keys, checked by `maxwell.market.resolvers`."""
+
+
+class DirConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder of the host that a guest sees."""
+
+    guest: str
+    """Absolute path inside the guest."""
+    host: Path
+    read_only: bool = False
+
+
+class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """One process. After parsing `count` is 1: copies have become processes of their own."""
+
+    name: str
+    account: str
+    module: str
+    args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    dirs: tuple[DirConfig, ...] = ()
+    funds_uj: int = FUNDS_UJ_DEFAULT
+    """Opening purse, leased from the account."""
+    urgency_millis: int = URGENCY_MILLIS_DEFAULT
+    """0..1000; the proxy bids urgency × purse / horizon."""
+    bid_ppm: int | None = None
+    """An explicit bid instead of the proxy's."""
+    horizon_uj: int | None = None
+    """Own consumption that the purse is spread over; None is `FleetConfig.horizon_default_uj`."""
+    rewards: tuple[str, ...] = ()
+    memory_max_bytes: int = MEMORY_MAX_BYTES_DEFAULT
+    count: int = 1
+    start_after_ns: int = 0
+    deadline_ns: int | None = None
+    """After its start; the process then ends with `deadline`."""
+    top_up: bool = False
+    """Whether the account's basic income goes on into the purse."""
+
+
+class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole fleet."""
+
+    node: NodeConfig
+    accounts: tuple[AccountConfig, ...]
+    sponsors: tuple[SponsorConfig, ...] = ()
+    rewards: tuple[RewardConfig, ...] = ()
+    processes: tuple[ProcessConfig, ...]
+    base_dir: Path
+    """Folder that relative paths start from: the fleet file's."""
+
+    @property
+    def opening_uj(self) -> int:
+        """Opening funds of all accounts."""
+        return sum(account.funds_uj for account in self.accounts)
+
+    @property
+    def escrows_uj(self) -> int:
+        """Escrows of all sponsors."""
+        return sum(sponsor.escrow_uj for sponsor in self.sponsors)
+
+    @property
+    def horizon_default_uj(self) -> int:
+        """A quarter of the mean opening purse, at least 1 µJ (contract 8)."""
+        if not self.processes:
+            return 1
+        total = sum(process.funds_uj for process in self.processes)
+        return max(1, total // (HORIZON_DIVISOR * len(self.processes)))
+
+    @property
+    def income_shares_ppm(self) -> dict[str, int]:
+        """Income shares of the accounts that have one."""
+        return {a.name: a.income_share_ppm for a in self.accounts if a.income_share_ppm}

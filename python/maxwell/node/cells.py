@@ -1,0 +1,216 @@
+"""Cells as the parent sees them: one operating-system process each, and its end of a pipe."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from maxwell.node.wire import EpochReport, FrameReader, Message, encode_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_READ_BYTES: Final = 1 << 20
+SEND_BACKLOG_BYTES_MAX: Final = 256 << 20
+"""A cell that does not read for so long is taken for dead."""
+STOP_S: Final = 10.0
+"""How long a cell may take to end after its last report."""
+
+
+class CellTotals(msgspec.Struct):
+    """Figures of one cell, over all its incarnations."""
+
+    cpu_ns: int = 0
+    startup_cpu_ns: int = 0
+    slice_ns: int = 0
+    overhead_ns: int = 0
+    idle_ns: int = 0
+    stolen_ns: int = 0
+    slices: int = 0
+
+
+class Cell:
+    """One cell: starts it, speaks with it, notices its death.
+
+    Args:
+        number: the cell's number.
+        config: its first frame.
+        environ: its environment.
+    """
+
+    def __init__(self, number: int, config: Message, environ: Mapping[str, str]) -> None:
+        self.number = number
+        self.restarts = 0
+        self.reports: list[EpochReport] = []
+        self.last: EpochReport | None = None
+        self._config = config
+        self._environ = dict(environ)
+        self._past = CellTotals()
+        self._start()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [sys.executable, "-m", "maxwell.node.cell", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=self._environ,
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._socket = ours
+        self._reader = FrameReader()
+        self._outgoing = bytearray()
+        self._queued: list[Message] = []
+        self.is_open = True
+        self.failure: str | None = None
+        self._send(encode_frame(self._config))
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Descriptor to wait on."""
+        return self._socket.fileno()
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits to be sent."""
+        return bool(self._outgoing)
+
+    def queue(self, message: Message) -> None:
+        """Takes a message for the next `flush`."""
+        self._queued.append(message)
+
+    def flush(self) -> None:
+        """Sends the queued messages as one frame."""
+        if self._queued:
+            frame, self._queued = encode_frame(self._queued), []
+            self._send(frame)
+        elif self._outgoing:
+            self._send(b"")
+
+    def _send(self, frame: bytes) -> None:
+        self._outgoing += frame
+        while self._outgoing and self.is_open:
+            try:
+                sent = self._socket.send(self._outgoing)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.EINTR:
+                    self.is_open = False
+            else:
+                del self._outgoing[:sent]
+        if len(self._outgoing) > SEND_BACKLOG_BYTES_MAX:
+            self.failure = "it does not read its messages"
+            self.is_open = False
+
+    def receive(self) -> None:
+        """Reads what there is into `reports`; sets `is_open` to False at the end of the pipe."""
+        while self.is_open:
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.EINTR:
+                    self.is_open = False
+                continue
+            if not data:
+                self.is_open = False
+                return
+            try:
+                reports = self._reader.feed(data)
+            except ValueError as error:
+                self.failure = f"it sent {error}"
+                self.is_open = False
+                return
+            if reports:
+                self.last = reports[-1]
+                self.reports += reports
+
+    def take_reports(self) -> list[EpochReport]:
+        """Returns the reports since the last call."""
+        taken, self.reports = self.reports, []
+        return taken
+
+    def totals(self) -> CellTotals:
+        """Returns the figures of this cell so far, earlier incarnations included."""
+        now = self.last
+        past = self._past
+        if now is None:
+            return msgspec.structs.replace(past)
+        return CellTotals(
+            cpu_ns=past.cpu_ns + now.cpu_ns,
+            startup_cpu_ns=past.startup_cpu_ns + now.startup_cpu_ns,
+            slice_ns=past.slice_ns + now.slice_ns,
+            overhead_ns=past.overhead_ns + now.overhead_ns,
+            idle_ns=past.idle_ns + now.idle_ns,
+            stolen_ns=past.stolen_ns + now.stolen_ns,
+            slices=past.slices + now.slices,
+        )
+
+    def await_end(self) -> str:
+        """Waits for the process to end, killing it after `STOP_S`; returns how it ended."""
+        self._socket.close()
+        self.is_open = False
+        try:
+            _, stderr = self._process.communicate(timeout=STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            _, stderr = self._process.communicate()
+        status = self._process.returncode
+        said = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        if status < 0:
+            how = f"killed by {_signal_name(-status)}"
+        else:
+            how = f"exited with {status}"
+        parts = [how, self.failure, said or None]
+        return "; ".join(part for part in parts if part)
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+
+    def is_zombie_waited(self, *, timeout_s: float) -> bool:
+        """Waits until the process has ended, without reaping it; returns whether it has."""
+        deadline = os.times().elapsed + timeout_s
+        while os.times().elapsed < deadline:
+            flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
+            if os.waitid(os.P_PID, self.pid, flags) is not None:
+                return True
+            self._socket_wait()
+        return False
+
+    def _socket_wait(self) -> None:
+        import time
+
+        time.sleep(0.001)
+
+    def restart(self) -> None:
+        """Starts a new process for the same cell; its figures go on."""
+        self._past = self.totals()
+        self.last = None
+        self.reports = []
+        self.restarts += 1
+        self._start()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

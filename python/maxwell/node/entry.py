@@ -1,0 +1,174 @@
+"""What the parent keeps of one process."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
+
+from maxwell.node.record import ProcessRecord
+from maxwell.node.view import ProcessState, ProcessView
+
+if TYPE_CHECKING:
+    from maxwell._native import Slot
+    from maxwell.config import ProcessConfig
+    from maxwell.node.admission import Admitted
+    from maxwell.node.view import Outcome
+
+STATES: Final[dict[int, ProcessState]] = {
+    0: "pending",
+    1: "born",
+    2: "ready",
+    3: "running",
+    4: "blocked",
+    5: "dead",
+    6: "broke",
+}
+TREND_NS: Final = 1_000_000_000
+"""Power and time to bankruptcy are means over about a second."""
+_NS: Final = 1_000_000_000
+
+
+class Death(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended."""
+
+    outcome: Outcome
+    reason: str
+    exit_code: int | None = None
+    unsupported: tuple[str, ...] = ()
+
+
+class Entry:
+    """A process from its configuration to its record.
+
+    Args:
+        pid: its number in the run, from 1 on; also its slot.
+        config: what the fleet says of it.
+        admitted: its module.
+    """
+
+    def __init__(self, pid: int, config: ProcessConfig, admitted: Admitted) -> None:
+        self.pid = pid
+        self.config = config
+        self.admitted = admitted
+        self.cell: int | None = None
+        self.placed = False
+        self.started = False
+        self.revoking = False
+        self.death: Death | None = None
+        self.slot: Slot | None = None
+        self.funds_credits = config.funds_uj
+        self.rewards_open = False
+        self.results = 0
+        self.earned_credits = 0
+        self.stdout_bytes = 0
+        self.lost_bytes = 0
+        self._trend: deque[tuple[int, int, int]] = deque()
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.config.name
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is placed and has not ended."""
+        return self.placed and self.death is None
+
+    @property
+    def paid_credits(self) -> int:
+        """Credits spent so far, admission included once it is placed."""
+        slot = self.slot
+        admission = self.admitted.admission_credits if self.placed else 0
+        if slot is None:
+            return admission
+        return slot.burned + slot.premium + slot.rent + slot.tax + admission
+
+    def note(self, now_ns: int, slot: Slot) -> None:
+        """Takes the slot of this epoch."""
+        self.slot = slot
+        self._trend.append((now_ns, slot.energy_uj, slot.purse + slot.escrow))
+        while len(self._trend) > 2 and now_ns - self._trend[0][0] > TREND_NS:
+            self._trend.popleft()
+
+    def view(self) -> ProcessView:
+        """Returns what the live table shows of it."""
+        slot = self.slot
+        power_mw, bankrupt_in_s = self._trends()
+        state: ProcessState = "dead" if self.death else "pending"
+        if slot is not None and self.death is None:
+            state = STATES.get(slot.state, "ready")
+        return ProcessView(
+            name=self.name,
+            account=self.config.account,
+            cell=-1 if self.cell is None else self.cell,
+            state=state,
+            bid_ppm=slot.bid_ppm if slot else 0,
+            price_ppm=slot.price_ppm if slot else 0,
+            energy_uj=slot.energy_uj if slot else 0,
+            power_mw=power_mw,
+            results=self.results,
+            earned_credits=self.earned_credits,
+            paid_credits=self.paid_credits,
+            balance_credits=slot.purse + slot.escrow if slot else 0,
+            bankrupt_in_s=bankrupt_in_s,
+            outcome=self.death.outcome if self.death else None,
+            reason=self.death.reason if self.death else None,
+        )
+
+    def _trends(self) -> tuple[int, float | None]:
+        if self.death is not None or len(self._trend) < 2:
+            return 0, None
+        (t0, energy0, balance0), (t1, energy1, balance1) = self._trend[0], self._trend[-1]
+        if t1 <= t0:
+            return 0, None
+        # One microjoule a nanosecond is 10^6 mW... times 10^3: uJ/ns = kW = 10^6 mW.
+        power_mw = (energy1 - energy0) * 1_000_000 // (t1 - t0)
+        falling = balance0 - balance1
+        left_s = balance1 * (t1 - t0) / falling / _NS if falling > 0 else None
+        return power_mw, left_s
+
+    def record(self) -> ProcessRecord:
+        """Returns the account of its life."""
+        slot = self.slot
+        death = self.death or Death(outcome="killed", reason="it never started")
+
+        def figure(name: str) -> int:
+            return 0 if slot is None else cast("int", getattr(slot, name))
+
+        return ProcessRecord(
+            name=self.name,
+            account=self.config.account,
+            outcome=death.outcome,
+            reason=death.reason,
+            exit_code=death.exit_code,
+            module_digest=self.admitted.digest,
+            energy_uj=figure("energy_uj"),
+            uncollected_uj=figure("uncollected_uj"),
+            paid_credits=self.paid_credits,
+            earned_credits=self.earned_credits,
+            rent_credits=figure("rent"),
+            tax_credits=figure("tax"),
+            premium_credits=figure("premium"),
+            admission_credits=self.admitted.admission_credits if self.placed else 0,
+            returned_credits=figure("returned"),
+            rent_unpaid=figure("rent_unpaid"),
+            erased_bits=figure("erased_bits"),
+            memory_byte_ns=figure("memory_byte_ns"),
+            memory_bytes_max=figure("memory_bytes_max"),
+            results=self.results,
+            slices=figure("slices"),
+            fuel=figure("fuel"),
+            cpu_ns=figure("cpu_ns"),
+            host_calls=figure("calls"),
+            host_bytes=figure("bytes"),
+            stdout_bytes=self.stdout_bytes,
+            stdout_lost_bytes=self.lost_bytes,
+            unsupported_calls=death.unsupported,
+            born_ns=figure("born_ns"),
+            died_ns=figure("died_ns"),
+            cell=-1 if self.cell is None else self.cell,
+            last_bid_ppm=figure("bid_ppm"),
+            last_price_ppm=figure("price_ppm"),
+        )

@@ -1,0 +1,73 @@
+"""What a run tells: events into its folder, views to whoever watches, output to whoever takes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from maxwell.observe.events import EventLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from maxwell.node.view import NodeView
+
+OnView = "Callable[[NodeView], None]"
+
+
+class Journal:
+    """Writes events and calls observers; an observer that raises ends the run cleanly.
+
+    Args:
+        out: the run's folder; None keeps no events.
+        on_view: called once an epoch.
+        on_output: called with process, stream, data and bytes lost before it.
+
+    Raises:
+        ConfigError: the event file cannot be created.
+    """
+
+    def __init__(
+        self,
+        out: Path | None,
+        on_view: Callable[[NodeView], None] | None,
+        on_output: Callable[[str, str, bytes, int], None] | None,
+    ) -> None:
+        from maxwell.observe.folder import RunFolder
+
+        self._log = EventLog(RunFolder(out).events) if out is not None else None
+        self._on_view = on_view
+        self._on_output = on_output
+        self.warnings: list[str] = []
+
+    def event(self, name: str, t_ns: int, **fields: object) -> None:
+        """Writes one event."""
+        if self._log is not None:
+            self._log.write(name, t_ns, **fields)
+
+    def warn(self, t_ns: int, text: str) -> None:
+        """Notes a warning for the report."""
+        self.warnings.append(text)
+        self.event("warning", t_ns, text=text)
+
+    def view(self, view: NodeView) -> None:
+        """Shows an epoch."""
+        if self._on_view is not None:
+            self._on_view(view)
+
+    def output(self, t_ns: int, process: str, stream: str, data: bytes, lost: int) -> None:
+        """Passes output on and notes it."""
+        if self._on_output is not None:
+            self._on_output(process, stream, data, lost)
+        text = data.decode("utf-8", "replace")
+        self.event("output", t_ns, process=process, stream=stream, text=text, lost_bytes=lost)
+
+    def close(self) -> None:
+        """Writes what is buffered; lost events become a warning."""
+        if self._log is None:
+            return
+        self._log.close()
+        warning = self._log.warning()
+        if warning is not None:
+            self.warnings.append(warning)
+        self._log = None

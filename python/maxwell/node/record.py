@@ -1,0 +1,118 @@
+"""What a run leaves behind: the figures of each process, of each cell and of the node.
+
+`maxwell.observe.report` turns a `RunRecord` into `report.json`. See docs/design/control-plane.md.
+All credits, energies, bits and times are integers; only ratios are floats.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from maxwell.energy import EnergyModel, EnergySplit
+from maxwell.market.ledger import Credits
+from maxwell.node.view import Outcome
+
+REPORT_SCHEMA: Final = "maxwell.report/1"
+"""Name and version of the format of `report.json`; the number grows when a reader must change."""
+
+
+class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The account of one process's life."""
+
+    name: str
+    account: str
+    outcome: Outcome
+    reason: str
+    exit_code: int | None
+    """The guest's own exit code; None unless it finished."""
+    module_digest: str
+    """`sha256:` and hex digits of the module's bytes."""
+    energy_uj: int
+    """Joules metered: burned credits plus `uncollected_uj`."""
+    uncollected_uj: int
+    """Joules that no purse could pay: at most one slice."""
+    paid_credits: int
+    """Credits spent in all: burned, premium, rent, erasure tax and admission."""
+    earned_credits: int
+    """Rewards received."""
+    rent_credits: int
+    tax_credits: int
+    premium_credits: int
+    admission_credits: int
+    returned_credits: int
+    """What was left at the end and went back to the account."""
+    rent_unpaid: int
+    """Rent due at death that the purse could not pay, in credits."""
+    erased_bits: int
+    memory_byte_ns: int
+    """Resident memory integrated over the life."""
+    memory_bytes_max: int
+    """The largest resident memory."""
+    results: int
+    """Results that were paid."""
+    slices: int
+    fuel: int
+    cpu_ns: int
+    host_calls: int
+    host_bytes: int
+    stdout_bytes: int
+    stdout_lost_bytes: int
+    unsupported_calls: tuple[str, ...]
+    """WASI calls that the guest made and that answered ENOSYS."""
+    born_ns: int
+    died_ns: int
+    cell: int
+    last_bid_ppm: int
+    last_price_ppm: int
+
+
+class CellRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell: where its time went."""
+
+    cell: int
+    cpu_ns: int
+    """CPU time of the cell's process by the operating system."""
+    slice_ns: int
+    """CPU time inside slices, as charged to processes."""
+    overhead_ns: int
+    """CPU time outside slices: decisions, settlement, messages."""
+    idle_ns: int
+    """Wall time without a runnable process."""
+    slices: int
+    decisions_digest: str
+    """Hash over the sequence of decisions; equal for equal runs in deterministic mode."""
+    restarts: int
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The account of a whole run."""
+
+    schema: str
+    """`REPORT_SCHEMA`."""
+    version: str
+    """Version of Maxwell."""
+    seed: int
+    deterministic: bool
+    started_at: str | None
+    """UTC, ISO 8601; None in deterministic mode, so that equal runs give equal files."""
+    wall_ns: int
+    """Length of the run; virtual time in deterministic mode."""
+    conservation_ok: bool
+    energy: EnergySplit
+    interval_uj: int
+    """Half-width of the interval around `energy.metered`."""
+    uncollected_uj: int
+    credits: Credits
+    market_overhead_ratio: float
+    metering_overhead_ratio: float
+    cells: tuple[CellRecord, ...]
+    provenance: str
+    """Where the joules come from: `wall`, `silicon`, `host`, `modelled` or `simulated`."""
+    model: EnergyModel
+    processes: tuple[ProcessRecord, ...]
+    price_mean_ppm: int
+    """Mean price of the run, weighted by energy; the reserve when nothing ran."""
+    warnings: tuple[str, ...]
+    interrupted: bool

@@ -1,0 +1,64 @@
+"""What a running node shows, once an epoch: the live table and `sample` events are drawn from it.
+
+See docs/design/control-plane.md. All integers; only `bankrupt_in_s` is an estimate and a float.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from maxwell.energy import EnergySplit
+from maxwell.market.ledger import Credits
+
+ProcessState = Literal["pending", "born", "ready", "running", "blocked", "broke", "dead"]
+"""`pending` waits for `start_after` or for admission; `broke` cannot afford a slice and
+lives on its runway; the others are the slot's states 1 to 5."""
+
+Outcome = Literal["finished", "bankrupt", "trapped", "out_of_memory", "deadline", "killed", "lost"]
+"""How a process ended."""
+
+
+class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
+    """One process at the end of an epoch."""
+
+    name: str
+    account: str
+    cell: int
+    state: ProcessState
+    bid_ppm: int
+    """Last bid entered."""
+    price_ppm: int
+    """Last price paid."""
+    energy_uj: int
+    """Joules metered since birth."""
+    power_mw: int
+    """Mean power over the last epochs."""
+    results: int
+    """Results paid so far."""
+    earned_credits: int
+    paid_credits: int
+    """Credits spent so far: burned, premium, rent, erasure tax and admission."""
+    balance_credits: int
+    """Credits in the purse, slice escrow included."""
+    bankrupt_in_s: float | None
+    """Seconds until the purse is empty at the present rate; None when it is not falling."""
+    outcome: Outcome | None = None
+    """None while it lives."""
+    reason: str | None = None
+
+
+class NodeView(msgspec.Struct, frozen=True, kw_only=True):
+    """The node at the end of an epoch."""
+
+    elapsed_ns: int
+    duration_ns: int | None
+    """None for a run without a time limit."""
+    price_ppm: int
+    """Mean price of the slices of the last epoch, weighted by energy; the reserve when none ran."""
+    power_mw: int
+    """Mean power of the node over the last epoch."""
+    energy: EnergySplit
+    credits: Credits
+    processes: tuple[ProcessView, ...]

@@ -1,0 +1,76 @@
+"""`report.json`: a `RunRecord` as JSON and back, without loss.
+
+The format is docs/reference/report.schema.json. An integer with a unit is a decimal string, a
+count is a number; `lived_s`, `memory_byte_seconds`, `burned_credits` and `wall_s` are derived, for
+readers, and ignored when read back.
+"""
+
+from __future__ import annotations
+
+from typing import Final, cast
+
+import msgspec
+
+from maxwell.errors import ConfigError
+from maxwell.node.record import REPORT_SCHEMA, RunRecord
+from maxwell.observe.decimals import JsonValue, to_json
+
+NS: Final = 1_000_000_000
+
+RENAMED: Final = {"energy": "energy_uj"}
+"""Fields of `RunRecord` whose key in the file carries the unit."""
+
+
+def report_to_json(record: RunRecord) -> dict[str, JsonValue]:
+    """Returns the content of `report.json`.
+
+    Deterministic: equal records give equal text.
+    """
+    plain = cast("dict[str, object]", msgspec.to_builtins(record))
+    data = {RENAMED.get(key, key): value for key, value in plain.items()}
+    data["wall_s"] = record.wall_ns / NS
+    processes = cast("list[dict[str, object]]", data["processes"])
+    for process, figures in zip(record.processes, processes, strict=True):
+        figures["lived_s"] = (process.died_ns - process.born_ns) / NS
+        figures["memory_byte_seconds"] = process.memory_byte_ns // NS
+        figures["burned_credits"] = process.energy_uj - process.uncollected_uj
+    encoded = to_json(data)
+    assert isinstance(encoded, dict)
+    return encoded
+
+
+def report_text(record: RunRecord) -> str:
+    """Returns the text of `report.json`, indented, with a newline at its end."""
+    return (
+        msgspec.json.format(msgspec.json.encode(report_to_json(record)), indent=2).decode() + "\n"
+    )
+
+
+def report_from_json(data: bytes, *, what: str) -> RunRecord:
+    """Reads `report.json`.
+
+    Args:
+        data: The file's content.
+        what: The file's name, for messages.
+
+    Raises:
+        ConfigError: It is no report, or one of another format.
+    """
+    try:
+        fields = msgspec.json.decode(data, type=dict[str, object])
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"not a report: {what}: {error}", code="MX1002") from error
+    schema = fields.get("schema")
+    if schema != REPORT_SCHEMA:
+        raise ConfigError(
+            f"not a report of this version: {what} has schema {schema!r}, not {REPORT_SCHEMA!r}",
+            code="MX1002",
+            hint="read it with the version of Maxwell that wrote it",
+        )
+    for name, key in RENAMED.items():
+        fields[name] = fields.pop(key, None)
+    try:
+        # Not strict: decimal strings become the integers that they stand for.
+        return msgspec.convert(fields, RunRecord, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"not a whole report: {what}: {error}", code="MX1002") from error
