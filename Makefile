@@ -132,6 +132,10 @@ bench: build fleet ## Runs every file of benches/: one JSON object a line on std
 docs: $(NATIVE_STAMP) ## Builds the documentation into docs/_build/html; warnings are errors.
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
+.PHONY: picture
+picture: $(NATIVE_STAMP) ## Draws a finished run for the README: RUN=runs/fleet-1.
+	$(PY) docs/images/draw_run.py $(RUN)
+
 .PHONY: wheel
 wheel: $(VENV_STAMP) samples ## Builds the abi3 wheel into dist/.
 	@rm -rf dist

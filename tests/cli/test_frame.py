@@ -70,6 +70,16 @@ def test_the_makefile_offers_what_the_readme_names() -> None:
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), (document, target)
 
 
+def test_what_the_specification_names_exists() -> None:
+    """Each path in it is there, unless it says that it is pending."""
+    text = (REPOSITORY / "SPECIFICATION.md").read_text()
+    named = re.findall(r"`((?:tests|crates|docs|\.ci)[^` ]*)`(?: \(slow\))?( \*pending\*)?", text)
+    assert len(named) > 20
+    assert [
+        path for path, pending in named if not pending and not (REPOSITORY / path).exists()
+    ] == []
+
+
 def test_scripts_are_executable() -> None:
     for name in ("run", "system-packages"):
         assert (REPOSITORY / ".ci" / name).stat().st_mode & 0o111

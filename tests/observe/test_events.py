@@ -205,7 +205,8 @@ def test_unknown_events_are_programmers_errors(tmp_path: Path) -> None:
 
 
 def test_as_integer_refuses_what_is_no_integer() -> None:
-    for value in (None, True, 1.5, "1.5", "", "0x1", [], "1" * 50):
+    values: list[object] = [None, True, 1.5, "1.5", "", "0x1", [], "1" * 50]
+    for value in values:
         with pytest.raises(ConfigError, match="not an integer"):
             as_integer(value, what="x")
     assert as_integer("-7", what="x") == -7

@@ -34,52 +34,38 @@ def made_up_record() -> RunRecord:
     return run.record()
 
 
-PROCESS = made_up_record().processes[0]
+RECORD = made_up_record()
+PROCESS = RECORD.processes[0]
 
 
-def processes() -> st.SearchStrategy[ProcessRecord]:
+@st.composite
+def processes(draw: st.DrawFn) -> ProcessRecord:
     """Processes with any figures, without regard to their sums."""
-    return st.builds(
-        lambda name, energy, byte_ns, lost, exit_code, reason: msgspec.structs.replace(
-            PROCESS,
-            name=name,
-            energy_uj=energy,
-            memory_byte_ns=byte_ns,
-            stdout_lost_bytes=lost,
-            uncollected_uj=0,
-            exit_code=exit_code,
-            reason=reason,
-        ),
-        names,
-        amounts,
-        st.integers(0, 2**128 - 1),
-        amounts,
-        st.none() | st.integers(0, 2**31 - 1),
-        st.text(max_size=30),
+    return msgspec.structs.replace(
+        PROCESS,
+        name=draw(names),
+        energy_uj=draw(amounts),
+        memory_byte_ns=draw(st.integers(0, 2**128 - 1)),
+        stdout_lost_bytes=draw(amounts),
+        uncollected_uj=0,
+        exit_code=draw(st.none() | st.integers(0, 2**31 - 1)),
+        reason=draw(st.text(max_size=30)),
+        cell=draw(st.integers(-1, 1_000)),
     )
 
 
-def records() -> st.SearchStrategy[RunRecord]:
+@st.composite
+def records(draw: st.DrawFn) -> RunRecord:
     """Runs with any figures."""
-    base = made_up_record()
-    return st.builds(
-        lambda found, seed, split, cell_ns, ratio, started: msgspec.structs.replace(
-            base,
-            processes=tuple(found),
-            seed=seed,
-            energy=EnergySplit(
-                metered=split, processes=0, idle=0, system=2 * split, unattributed=-split
-            ),
-            cells=(msgspec.structs.replace(base.cells[0], cpu_ns=cell_ns, slice_ns=cell_ns),),
-            market_overhead_ratio=ratio,
-            started_at=started,
-        ),
-        st.lists(processes(), max_size=3),
-        amounts,
-        amounts,
-        amounts,
-        st.floats(0, 1),
-        st.none() | st.just("2026-03-01T12:00:00Z"),
+    part, cell_ns = draw(amounts), draw(amounts)
+    return msgspec.structs.replace(
+        RECORD,
+        processes=tuple(draw(st.lists(processes(), max_size=3))),
+        seed=draw(amounts),
+        energy=EnergySplit(metered=part, processes=0, idle=0, system=2 * part, unattributed=-part),
+        cells=(msgspec.structs.replace(RECORD.cells[0], cpu_ns=cell_ns, slice_ns=cell_ns),),
+        market_overhead_ratio=draw(st.floats(0, 1)),
+        started_at=draw(st.none() | st.just("2026-03-01T12:00:00Z")),
     )
 
 

@@ -20,6 +20,8 @@ pub const MODULE_BYTES_MAX: u64 = 256 << 20;
 pub const FUNCTIONS_MAX: u64 = 99_999;
 /// Bytes of one function's body: it bounds the longest path without a loop, and so the kill time.
 pub const FUNCTION_BYTES_MAX: u64 = 1 << 20;
+/// Types a module may define; they cost the compiler more than their bytes.
+pub const TYPES_MAX: u64 = 10_000;
 /// Globals of a module.
 pub const GLOBALS_MAX: u64 = 100_000;
 /// Data and element segments of a module.
@@ -56,7 +58,6 @@ fn features() -> WasmFeatures {
     for off in [
         WasmFeatures::MEMORY64,
         WasmFeatures::MULTI_MEMORY,
-        WasmFeatures::THREADS,
         WasmFeatures::GC,
         WasmFeatures::FUNCTION_REFERENCES,
         WasmFeatures::COMPONENT_MODEL,
@@ -64,6 +65,7 @@ fn features() -> WasmFeatures {
         features.remove(off);
     }
     features.insert(WasmFeatures::EXCEPTIONS);
+    features.insert(WasmFeatures::THREADS);
     features
 }
 
@@ -105,6 +107,7 @@ fn note(info: &mut ModuleInfo, payload: &Payload<'_>) -> Result<()> {
             let why = "it is a component; this version runs core modules".to_owned();
             return Err(KernelError::InvalidModule(why));
         }
+        Payload::TypeSection(section) => check("types", section.count().into(), TYPES_MAX)?,
         Payload::FunctionSection(section) => {
             info.functions = u64::from(section.count());
             check("functions of the module", info.functions, FUNCTIONS_MAX)?;
@@ -117,7 +120,7 @@ fn note(info: &mut ModuleInfo, payload: &Payload<'_>) -> Result<()> {
         Payload::MemorySection(section) => {
             check("memories", section.count().into(), MEMORIES_PER_MODULE_MAX.into())?;
             for memory in section.clone() {
-                note_memory(info, &memory.map_err(invalid)?);
+                note_memory(info, &memory.map_err(invalid)?)?;
             }
         }
         Payload::TableSection(section) => {
@@ -149,9 +152,14 @@ fn note(info: &mut ModuleInfo, payload: &Payload<'_>) -> Result<()> {
     Ok(())
 }
 
-fn note_memory(info: &mut ModuleInfo, memory: &wasmparser::MemoryType) {
+fn note_memory(info: &mut ModuleInfo, memory: &wasmparser::MemoryType) -> Result<()> {
+    if memory.shared {
+        let why = "its memory is shared between threads; processes have one thread".to_owned();
+        return Err(KernelError::InvalidModule(why));
+    }
     info.memory_bytes_min = memory.initial.saturating_mul(PAGE_BYTES);
     info.memory_bytes_max = memory.maximum.map(|pages| pages.saturating_mul(PAGE_BYTES));
+    Ok(())
 }
 
 fn note_import(info: &mut ModuleInfo, import: &wasmparser::Import<'_>) -> Result<()> {

@@ -61,6 +61,10 @@ pub fn engine(options: EngineOptions<'_>) -> Result<Engine> {
         .wasm_gc(false)
         .wasm_function_references(false)
         .wasm_exceptions(true)
+        // Atomic operators on memories of one owner: real compilers emit them. Memories shared
+        // between threads stay impossible (docs/decisions/0002-atomics-without-threads.md).
+        .wasm_threads(true)
+        .shared_memory(false)
         .collector(Collector::DeferredReferenceCounting)
         .wasm_backtrace_max_frames(None)
         .generate_address_map(false)

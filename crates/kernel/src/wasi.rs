@@ -22,6 +22,8 @@
 //! - `fd_sync` and `fd_datasync` succeed without waiting for the disk, which would stop a cell.
 //! - Rights are reported and not kept: `fd_fdstat_set_rights` is `ENOTSUP`. Read-only preopens
 //!   are enforced (`EROFS`).
+//! - A closed standard stream's number is not given to the next file; `fd_renumber` may fill it.
+//!   Onto any other closed number it is `EBADF`.
 //! - There are no sockets: `sock_*` is `EBADF` for a closed descriptor and `ENOTSOCK` for an open
 //!   one, and `proc_raise` is `ENOSYS`; all are named by [`WasiContext::unsupported`].
 //! - A guest may create symbolic links with relative targets. They never lead a guest out of its

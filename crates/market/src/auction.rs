@@ -7,7 +7,7 @@ mod tests;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::bidder::{Bidder, BidderId, Clock, Prices, QUALITY_PPM_ONE};
+use crate::bidder::{Bidder, BidderId, Clock, Prices, Request, Terms};
 use crate::census::Census;
 use crate::clock::{Draws, RESIDUAL_MAX, Residual};
 use crate::error::AuctionError;
@@ -23,7 +23,7 @@ pub const RESERVE_PPM_MAX: u64 = 1 << 54;
 pub const QUALITY_PPM_MIN: u64 = 125_000;
 /// Largest quality, ppm.
 pub const QUALITY_PPM_MAX: u64 = 8_000_000;
-/// Most bidders of one auction: 96 bytes each, 400 MB.
+/// Most bidders of one auction: 104 bytes each, 440 MB.
 pub const BIDDERS_MAX: u32 = 1 << 22;
 
 /// How an auction is set up.
@@ -85,8 +85,8 @@ pub struct Auction {
     heap: RaceHeap,
     census: Census,
     bidders: Vec<Bidder>,
-    /// The exact qualities; only floors need them.
-    qualities_ppm: Vec<u64>,
+    /// What was asked for each bidder.
+    requests: Vec<Request>,
     free: Vec<u32>,
     accounts: BTreeMap<u64, u32>,
     statistics: Statistics,
@@ -113,7 +113,7 @@ impl Auction {
             heap: RaceHeap::new(),
             census: Census::new(u32::from(temperature_log2)),
             bidders: Vec::new(),
-            qualities_ppm: Vec::new(),
+            requests: Vec::new(),
             free: Vec::new(),
             accounts: BTreeMap::new(),
             statistics: Statistics::default(),
@@ -144,10 +144,10 @@ impl Auction {
         }
         let e_next = self.draws.draw(account, wins.wrapping_add(1));
         let mut bidder = Bidder::new(residual, e_next);
-        bidder.apply_prices(self.prices, QUALITY_PPM_ONE);
+        bidder.apply(self.prices, Request::NONE);
         let index = if let Some(index) = self.free.pop() {
             self.bidders[index as usize] = bidder;
-            self.qualities_ppm[index as usize] = QUALITY_PPM_ONE;
+            self.requests[index as usize] = Request::NONE;
             index
         } else {
             let index = u32::try_from(self.bidders.len()).map_err(|_| AuctionError::Full)?;
@@ -155,7 +155,7 @@ impl Auction {
                 return Err(AuctionError::Full);
             }
             self.bidders.push(bidder);
-            self.qualities_ppm.push(QUALITY_PPM_ONE);
+            self.requests.push(Request::NONE);
             self.heap.grow(self.bidders.len());
             // Room for every bidder to leave, so that `remove` does not allocate.
             self.free.reserve(self.bidders.len());
@@ -198,12 +198,16 @@ impl Auction {
             return Err(AuctionError::UnknownBidder { index });
         };
         self.statistics.bids += 1;
-        if bidder.keeps_level(bid_ppm, self.prices.reserve_ppm) {
-            bidder.submitted_ppm = bid_ppm;
+        self.requests[index as usize].bid_ppm = bid_ppm;
+        let terms = Terms::new(bid_ppm, bidder.floor_ppm, self.prices.reserve_ppm);
+        if terms.level == bidder.level && terms.is_entered() == (bidder.entered_ppm > 0) {
             self.statistics.bids_unchanged += 1;
-            return Ok(bidder.entered_ppm());
+            self.statistics.bids_below_floor += u64::from(!terms.is_entered());
+            return Ok(bidder.entered_ppm);
         }
-        Ok(self.change_bid(index, bid_ppm))
+        self.change(index, |bidder| bidder.enter(terms));
+        self.statistics.bids_below_floor += u64::from(!terms.is_entered());
+        Ok(self.bidders[index as usize].entered_ppm)
     }
 
     /// Takes a bidder out of the race; it keeps its bid and its clock. Idempotent, O(log n).
@@ -236,11 +240,12 @@ impl Auction {
         if !(QUALITY_PPM_MIN..=QUALITY_PPM_MAX).contains(&quality_ppm) {
             return Err(AuctionError::QualityOutOfRange { quality_ppm });
         }
-        self.qualities_ppm[index as usize] = quality_ppm;
+        let request = Request { quality_ppm, ..self.requests[index as usize] };
+        self.requests[index as usize] = request;
         let prices = self.prices;
         self.change(index, |bidder| {
             bidder.set_quality(quality_ppm);
-            bidder.apply_prices(prices, quality_ppm);
+            bidder.apply(prices, request);
         });
         Ok(())
     }
@@ -279,7 +284,7 @@ impl Auction {
     /// # Errors
     /// [`AuctionError::UnknownBidder`].
     pub fn bid_ppm(&self, id: BidderId) -> Result<u64, AuctionError> {
-        Ok(self.bidder(id)?.entered_ppm())
+        Ok(self.bidder(id)?.entered_ppm)
     }
 
     /// The bidder's floor f = max(reserve, rho / q), ppm.
@@ -353,9 +358,9 @@ impl Auction {
             assert!(racing == (bidder.is_present() && bidder.is_eligible()), "BUG: eligibility");
             if bidder.is_present() {
                 let mut fresh = bidder.clone();
-                fresh.apply_prices(self.prices, self.qualities_ppm[index as usize]);
+                fresh.apply(self.prices, self.requests[index as usize]);
                 assert!(fresh.floor_ppm == bidder.floor_ppm, "BUG: stale floor");
-                assert!(fresh.entered_ppm() == bidder.entered_ppm(), "BUG: stale bid");
+                assert!(fresh.entered_ppm == bidder.entered_ppm, "BUG: stale bid");
                 assert!(self.accounts[&bidder.account] == index, "BUG: accounts");
             }
             if racing {
@@ -383,58 +388,56 @@ impl Auction {
         self.bidder(id).map(|_| id.index())
     }
 
-    fn change_bid(&mut self, index: u32, bid_ppm: u64) -> u64 {
-        let floor_ppm = self.bidders[index as usize].floor_ppm;
-        let terms = crate::bidder::terms(bid_ppm, floor_ppm, self.prices.reserve_ppm);
-        self.statistics.bids_below_floor += u64::from(terms.entered_ppm == 0);
-        self.change(index, |bidder| {
-            bidder.submitted_ppm = bid_ppm;
-            bidder.level = terms.level;
-        });
-        terms.entered_ppm
-    }
-
     /// Changes a bidder and brings the race in line: the residual is taken at the old rate, and
     /// the key made again from it at the new one. The law of every later decision is as if the
     /// clock had run at the new rate from the start, because what is left of it is still Exp(1).
-    #[inline]
+    #[inline(always)]
     fn change(&mut self, index: u32, change: impl FnOnce(&mut Bidder)) {
         let raced = self.heap.contains(index);
         let bidder = &mut self.bidders[index as usize];
         let x_old = bidder.x(self.temperature_log2);
-        let e = if raced {
-            bidder.clock.residual_at(self.now, self.scale.depth(x_old))
-        } else {
-            bidder.clock.residual()
-        };
-        change(bidder);
-        let races = bidder.is_eligible();
-        let x = bidder.x(self.temperature_log2);
-        if raced && races && x == x_old {
-            return;
-        }
-        bidder.clock = Clock::new(e, self.now);
-        if raced {
-            self.census.leave(x_old, self.scale);
-        }
-        if !races {
-            if raced {
-                self.heap.remove(index);
+        if !raced {
+            change(bidder);
+            if bidder.is_eligible() {
+                self.enter(index);
             }
             return;
         }
+        let e = bidder.clock.residual_at(self.now, self.scale.depth(x_old));
+        change(bidder);
+        let x = bidder.x(self.temperature_log2);
+        if !bidder.is_eligible() {
+            bidder.clock = Clock::new(e, self.now);
+            self.census.leave(x_old, self.scale);
+            self.heap.remove(index);
+            return;
+        }
+        if x == x_old {
+            return;
+        }
+        bidder.clock = Clock::new(e, self.now);
+        self.census.leave(x_old, self.scale);
         if bucket(x) > self.scale.bucket() {
             self.move_scale(bucket(x));
         }
         self.census.enter(x, self.scale);
         let delay = self.scale.depth(x).delay(e);
-        let node = Node::new(self.now.wrapping_add(delay), index);
-        if raced {
-            self.statistics.rescaled += 1;
-            self.heap.update(node);
-        } else {
-            self.heap.push(node);
+        self.heap.update(Node::new(self.now.wrapping_add(delay), index));
+        self.statistics.rescaled += 1;
+    }
+
+    /// Lets an eligible bidder race, with what is left of its clock.
+    fn enter(&mut self, index: u32) {
+        let bidder = &mut self.bidders[index as usize];
+        let e = bidder.clock.residual();
+        bidder.clock = Clock::new(e, self.now);
+        let x = bidder.x(self.temperature_log2);
+        if bucket(x) > self.scale.bucket() {
+            self.move_scale(bucket(x));
         }
+        self.census.enter(x, self.scale);
+        let delay = self.scale.depth(x).delay(e);
+        self.heap.push(Node::new(self.now.wrapping_add(delay), index));
     }
 
     fn apply_prices_to_all(&mut self) {
@@ -443,8 +446,8 @@ impl Auction {
             if self.bidders[index].is_present() {
                 // Indices are below BIDDERS_MAX.
                 let index = crate::fixed::low32(index as u128);
-                let quality_ppm = self.qualities_ppm[index as usize];
-                self.change(index, |bidder| bidder.apply_prices(prices, quality_ppm));
+                let request = self.requests[index as usize];
+                self.change(index, |bidder| bidder.apply(prices, request));
             }
         }
     }

@@ -37,11 +37,38 @@ pub(crate) struct Prices {
 /// What a submitted bid comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terms {
-    /// The bid that races: clamped and rounded down to the grid; at least the floor. Zero when
-    /// the submitted bid is below the floor.
-    pub(crate) entered_ppm: u64,
-    /// Its level on the grid.
+    /// The level of the bid on the grid; [`Terms::BELOW_FLOOR`] below the floor.
     pub(crate) level: u16,
+}
+
+impl Terms {
+    /// Stands for a bid below the floor. No bid of [`crate::RESERVE_PPM_MAX`] reserves or less
+    /// has this level.
+    const BELOW_FLOOR: u16 = 0xFFFF;
+
+    /// Clamps a bid to 256 reserves (or the floor, if that is higher: raising the floor must not
+    /// lock a bidder out) and rounds it down to the grid.
+    #[inline(always)]
+    pub(crate) fn new(submitted_ppm: u64, floor_ppm: u64, reserve_ppm: u64) -> Self {
+        if submitted_ppm < floor_ppm {
+            return Self { level: Self::BELOW_FLOOR };
+        }
+        // Reserves are at most 2^54, so that this does not overflow.
+        let clamp = reserve_ppm.wrapping_mul(BID_IN_RESERVES_MAX).max(floor_ppm);
+        Self { level: level_floor(submitted_ppm.min(clamp)) }
+    }
+
+    /// Whether the bid reaches the floor.
+    #[inline(always)]
+    pub(crate) const fn is_entered(self) -> bool {
+        self.level != Self::BELOW_FLOOR
+    }
+
+    /// The bid that races: the grid's, but at least the floor; zero below the floor.
+    #[inline(always)]
+    pub(crate) fn entered_ppm(self, floor_ppm: u64) -> u64 {
+        if self.is_entered() { level_ppm(self.level).max(floor_ppm) } else { 0 }
+    }
 }
 
 /// Set in [`Bidder::state`] while the record is in use.
@@ -96,8 +123,8 @@ pub(crate) struct Bidder {
     pub(crate) level: u16,
     /// Quality level (offset) and flags.
     state: u16,
-    /// The submitted bid.
-    pub(crate) submitted_ppm: u64,
+    /// The bid that races; zero while the submitted bid is below the floor.
+    pub(crate) entered_ppm: u64,
     /// The bidder's floor f = max(reserve, rho / q).
     pub(crate) floor_ppm: u64,
     pub(crate) account: u64,
@@ -114,7 +141,7 @@ impl Bidder {
             e_next,
             level: 0,
             state: PRESENT | quality_level(QUALITY_PPM_ONE),
-            submitted_ppm: 0,
+            entered_ppm: 0,
             floor_ppm: 1,
             account: residual.account,
             wins: residual.wins,
@@ -157,47 +184,36 @@ impl Bidder {
         self.state &= !PRESENT;
     }
 
-    /// The bid that races while the bidder is eligible: the grid's bid, at least the floor.
-    #[inline(always)]
-    pub(crate) fn entered_ppm(&self) -> u64 {
-        if self.submitted_ppm < self.floor_ppm {
-            return 0;
-        }
-        level_ppm(self.level).max(self.floor_ppm)
-    }
-
-    /// Whether a bid would keep the bidder above its floor and on its level.
-    #[inline(always)]
-    pub(crate) fn keeps_level(&self, bid_ppm: u64, reserve_ppm: u64) -> bool {
-        let clamp = reserve_ppm.saturating_mul(BID_IN_RESERVES_MAX).max(self.floor_ppm);
-        let bid_ppm = bid_ppm.min(clamp);
-        let above = bid_ppm >= self.floor_ppm && self.submitted_ppm >= self.floor_ppm;
-        above && level_ppm(self.level) <= bid_ppm && bid_ppm < level_ppm(self.level + 1)
-    }
-
     /// Whether the bidder may race.
     #[inline(always)]
     pub(crate) const fn is_eligible(&self) -> bool {
-        self.is_awake() && self.submitted_ppm >= self.floor_ppm
+        self.is_awake() && self.entered_ppm > 0
     }
 
-    /// Applies changed prices or a changed quality to the floor and the level.
-    pub(crate) fn apply_prices(&mut self, prices: Prices, quality_ppm: u64) {
-        self.floor_ppm = floor_ppm(prices.reserve_ppm, prices.rho_ppm, quality_ppm);
-        self.level = terms(self.submitted_ppm, self.floor_ppm, prices.reserve_ppm).level;
+    /// Applies changed prices, a changed bid or a changed quality.
+    pub(crate) fn apply(&mut self, prices: Prices, request: Request) {
+        self.floor_ppm = floor_ppm(prices.reserve_ppm, prices.rho_ppm, request.quality_ppm);
+        self.enter(Terms::new(request.bid_ppm, self.floor_ppm, prices.reserve_ppm));
+    }
+
+    /// Races at these terms from now on.
+    #[inline(always)]
+    pub(crate) fn enter(&mut self, terms: Terms) {
+        self.level = if terms.is_entered() { terms.level } else { 0 };
+        self.entered_ppm = terms.entered_ppm(self.floor_ppm);
     }
 }
 
-/// Clamps a bid to 256 reserves (or the floor, if that is higher: raising the floor must not
-/// lock a bidder out) and rounds it down to the grid, but not below the floor.
-#[inline]
-pub(crate) fn terms(submitted_ppm: u64, floor_ppm: u64, reserve_ppm: u64) -> Terms {
-    if submitted_ppm < floor_ppm {
-        return Terms { entered_ppm: 0, level: 0 };
-    }
-    let clamp = reserve_ppm.saturating_mul(BID_IN_RESERVES_MAX).max(floor_ppm);
-    let level = level_floor(submitted_ppm.min(clamp));
-    Terms { entered_ppm: level_ppm(level).max(floor_ppm), level }
+/// What was asked for a bidder; what a decision does not need of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    pub(crate) bid_ppm: u64,
+    pub(crate) quality_ppm: u64,
+}
+
+impl Request {
+    /// No bid, and a quality of one.
+    pub(crate) const NONE: Self = Self { bid_ppm: 0, quality_ppm: QUALITY_PPM_ONE };
 }
 
 #[cfg(test)]
@@ -210,15 +226,21 @@ mod tests {
     fn terms_clamp_and_round_down() {
         let reserve = 1_000_000;
         for submitted in (1_000_000u64..300_000_000).step_by(1_234_567) {
-            let terms = terms(submitted, reserve, reserve);
-            assert!(terms.entered_ppm <= submitted.min(256 * reserve));
-            assert!(terms.entered_ppm >= reserve);
-            assert!(terms.entered_ppm as f64 * 1.0109 > submitted.min(256 * reserve) as f64);
-            assert_eq!(super::terms(terms.entered_ppm, reserve, reserve), terms);
+            let entered = entered(submitted, reserve, reserve);
+            assert!(entered <= submitted.min(256 * reserve));
+            assert!(entered >= reserve);
+            assert!(entered as f64 * 1.0109 > submitted.min(256 * reserve) as f64);
+            assert_eq!(super::tests::entered(entered, reserve, reserve), entered);
         }
-        assert_eq!(terms(999_999, reserve, reserve).entered_ppm, 0);
-        assert_eq!(terms(reserve, reserve, reserve).entered_ppm, reserve);
+        assert_eq!(entered(999_999, reserve, reserve), 0);
+        assert_eq!(entered(reserve, reserve, reserve), reserve);
         let high_floor = 257 * reserve;
-        assert_eq!(terms(u64::MAX, high_floor, reserve).entered_ppm, high_floor);
+        assert_eq!(entered(u64::MAX, high_floor, reserve), high_floor);
+        let top = crate::RESERVE_PPM_MAX;
+        assert_eq!(entered(u64::MAX, top, top), 256 * top);
+    }
+
+    fn entered(submitted_ppm: u64, floor_ppm: u64, reserve_ppm: u64) -> u64 {
+        Terms::new(submitted_ppm, floor_ppm, reserve_ppm).entered_ppm(floor_ppm)
     }
 }

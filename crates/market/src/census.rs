@@ -33,19 +33,30 @@ impl Census {
         Self { levels: vec![0; LEVELS], buckets: [0; BUCKETS], floored: 0, temperature_log2 }
     }
 
-    #[inline]
+    /// Counts a rate that begins to race.
+    #[inline(always)]
     pub(crate) fn enter(&mut self, x: u32, scale: Scale) {
-        self.levels[(x >> self.temperature_log2) as usize] += 1;
-        self.buckets[bucket(x) as usize] += 1;
-        self.floored += u32::from(scale.is_floored(x));
+        self.count(x, bucket(x), scale.is_floored(x), 1);
     }
 
-    #[inline]
+    /// Counts a rate that no longer races.
+    #[inline(always)]
     pub(crate) fn leave(&mut self, x: u32, scale: Scale) {
         debug_assert!(self.buckets[bucket(x) as usize] > 0, "only a racing rate leaves");
-        self.levels[(x >> self.temperature_log2) as usize] -= 1;
-        self.buckets[bucket(x) as usize] -= 1;
-        self.floored -= u32::from(scale.is_floored(x));
+        self.count(x, bucket(x), scale.is_floored(x), u32::MAX);
+    }
+
+    /// Adds `by`, which is one or minus one: every decrement undoes an increment, and at most
+    /// 2^22 bidders are counted, so nothing wraps in the end.
+    #[inline(always)]
+    fn count(&mut self, x: u32, bucket: u32, floored: bool, by: u32) {
+        let level = &mut self.levels[(x >> (self.temperature_log2 & 31)) as usize];
+        *level = level.wrapping_add(by);
+        let bucket = &mut self.buckets[bucket as usize];
+        *bucket = bucket.wrapping_add(by);
+        if floored {
+            self.floored = self.floored.wrapping_add(by);
+        }
     }
 
     /// Counts the floored rates again, after the scale has changed.

@@ -1,6 +1,8 @@
 //! The result of one decision.
 
 use crate::bidder::BidderId;
+use crate::fixed::low64;
+use crate::heap::Node;
 
 /// Who won a slice, and at which price.
 ///
@@ -23,8 +25,23 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A decision of which only the winner is known.
-    pub(crate) const fn placeholder(winner: BidderId) -> Self {
-        Self { winner, price_ppm: 0, bid_ppm: 0, floor_ppm: 0, runner_up: None, wins: 0 }
+    /// A decision of which only the winner's node is known: it is kept in the place of the
+    /// prices, so that deciding many slots needs no memory of its own.
+    pub(crate) const fn placeholder(node: Node) -> Self {
+        let key = node.key();
+        Self {
+            winner: BidderId::from_index(node.index()),
+            price_ppm: low64(key >> 64),
+            bid_ppm: low64(key),
+            floor_ppm: 0,
+            runner_up: None,
+            wins: 0,
+        }
+    }
+
+    /// The node of a placeholder.
+    pub(crate) const fn node(&self) -> Node {
+        let key = ((self.price_ppm as u128) << 64) | self.bid_ppm as u128;
+        Node::new(key, self.winner.index())
     }
 }

@@ -79,8 +79,9 @@ pub(crate) const fn mul_high(a: u64, b: u64) -> u64 {
 fn split(mantissa: u64) -> (usize, u64) {
     debug_assert!(mantissa >> 63 == 1, "mantissas are normalised");
     let at = ((mantissa >> 55) & 255) as usize;
-    let ratio = low64((u128::from(mantissa) * u128::from(SEGMENT[at].inverse)) >> 63);
-    (at, 0u64.wrapping_sub(ratio))
+    // mantissa / end, in [1/2, 1) of 2^64 and then doubled: the lost bit is 2^-63.
+    let half = mul_high(mantissa, SEGMENT[at].inverse);
+    (at, 0u64.wrapping_sub(half.wrapping_mul(2)))
 }
 
 /// -ln(x / 2^64) in Q57 for x >= 1; at most 64 ln 2 < 44.4. Error below 2^-42 absolute; for
@@ -95,7 +96,7 @@ pub(crate) fn neg_ln(x: u64) -> u64 {
     let r2 = mul_high(r, r);
     let inner = (1u64 << 63).wrapping_add(mul_high(r, THIRD_Q64)).wrapping_add(r2 >> 2);
     let series = r.wrapping_add(mul_high(r2, inner));
-    let octaves = low64((u128::from(zeros) * u128::from(LN2_Q64)) >> (64 - LN_BITS));
+    let octaves = u64::from(zeros).wrapping_mul(LN2_Q64 >> 6) >> 1;
     octaves.wrapping_add(SEGMENT[at].neg_ln).wrapping_add(series >> (64 - LN_BITS))
 }
 

@@ -29,19 +29,22 @@ pub(crate) static STEP: [u64; 64] = [
     0xF525_7D15_2486_CC2D, 0xF7D0_DF73_0AD1_3BB9, 0xFA83_B2DB_722A_033B, 0xFD3E_0C0C_F486_C175,
 ];
 
-/// The level of each of 128 equal parts of an octave, at the part's lower end.
-static GUESS: [u8; 128] = guesses();
+/// For each of 128 equal parts of an octave: the level at its lower end, and where the next
+/// level begins.
+static GUESS: [(u16, u64); 128] = guesses();
 
-const fn guesses() -> [u8; 128] {
-    let mut table = [0u8; 128];
+const fn guesses() -> [(u16, u64); 128] {
+    let mut table = [(0, u64::MAX); 128];
     let mut part = 0;
-    let mut level = 0u8;
+    let mut level = 0u16;
     while part < 128 {
         let low = (1u64 << 63) | ((part as u64) << 56);
         while level < 63 && STEP[level as usize + 1] <= low {
             level += 1;
         }
-        table[part] = level;
+        // The octave's last level ends at 2^64, which no mantissa of a clamped bid reaches.
+        let next = if level < 63 { STEP[level as usize + 1] } else { u64::MAX };
+        table[part] = (level, next);
         part += 1;
     }
     table
@@ -57,15 +60,13 @@ pub(crate) const QUALITY_OFFSET: u16 = 192;
 #[inline]
 pub(crate) fn level_floor(ppm: u64) -> u16 {
     debug_assert!(ppm <= 1 << 62, "bids are clamped before they are levelled");
-    let ppm = ppm | u64::from(ppm == 0);
-    let zeros = ppm.leading_zeros() & 63;
-    let mantissa = ppm << zeros;
-    let guess = usize::from(GUESS[((mantissa >> 56) & 127) as usize]);
+    let zeros = (ppm | 1).leading_zeros();
+    let mantissa = (ppm | u64::from(ppm == 0)) << (zeros & 63);
+    let (guess, next) = GUESS[((mantissa >> 56) & 127) as usize];
     // A part spans less than one level, so the guess is at most one low.
-    let next = (guess + 1) & 63;
-    let bump = u16::from(next != 0 && mantissa >= STEP[next]);
-    let octave = 63 - zeros;
-    low16(octave * LEVELS_PER_OCTAVE) + low16_of(guess) + bump
+    let bump = u16::from(mantissa >= next);
+    let octave = low16(63u32.wrapping_sub(zeros).wrapping_mul(LEVELS_PER_OCTAVE));
+    octave.wrapping_add(guess).wrapping_add(bump)
 }
 
 /// The bid of a level: ceil(2^(level/64)) ppm, which is at most every bid of the level.
@@ -73,10 +74,10 @@ pub(crate) fn level_floor(ppm: u64) -> u16 {
 pub(crate) fn level_ppm(level: u16) -> u64 {
     let octave = u32::from(level) / LEVELS_PER_OCTAVE;
     debug_assert!(octave <= 62, "levels stop at 2^62");
-    let shift = 63 - octave.min(62);
+    let shift = 63u32.wrapping_sub(octave) & 63;
     let step = STEP[usize::from(level) % 64];
     // Not `div_ceil` of the sum, which would overflow: step > 0, so this is the ceiling.
-    ((step - 1) >> shift) + 1
+    (step.wrapping_sub(1) >> shift).wrapping_add(1)
 }
 
 /// The level of a quality, offset by [`QUALITY_OFFSET`]; error below one step, exact at powers
@@ -89,12 +90,6 @@ pub(crate) fn quality_level(quality_ppm: u64) -> u16 {
 #[inline(always)]
 fn low16(value: u32) -> u16 {
     (value & 0xFFFF) as u16
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "a level within an octave is below 64")]
-fn low16_of(value: usize) -> u16 {
-    (value & 63) as u16
 }
 
 /// The eligibility floor f = max(reserve, rho / quality), rounded up, ppm.

@@ -49,12 +49,16 @@ impl Node {
     #[inline(always)]
     const fn is_before(self, other: Self) -> bool {
         if self.ticks == other.ticks {
-            self.tail < other.tail
-        } else {
-            is_sooner(self.ticks, other.ticks)
+            cold();
+            return self.tail < other.tail;
         }
+        is_sooner(self.ticks, other.ticks)
     }
 }
+
+/// Marks a path as unlikely.
+#[cold]
+const fn cold() {}
 
 /// Whether tick `a` comes before tick `b`.
 #[inline(always)]
@@ -109,8 +113,7 @@ impl RaceHeap {
     /// The second node, the least child of the root, and its slot.
     #[inline(always)]
     pub(crate) fn second(&self) -> Option<(usize, Node)> {
-        let slot = least_child(&self.lines, self.end, ROOT);
-        if slot == NONE { None } else { Some((slot, self.node(slot))) }
+        least_child(&self.lines, self.end, ROOT)
     }
 
     /// The node of a bidder in the heap.
@@ -191,9 +194,7 @@ impl RaceHeap {
 
     #[inline(always)]
     fn put(&mut self, slot: usize, node: Node) {
-        self.lines[slot / ARITY].0[slot % ARITY] = node;
-        // Slots are below BIDDERS_MAX + 3 < 2^32.
-        self.positions[node.index() as usize] = low32(slot as u128);
+        put(&mut self.lines, &mut self.positions, slot, node);
     }
 
     #[inline]
@@ -218,21 +219,17 @@ impl RaceHeap {
         self.put(slot, node);
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn sift_down(&mut self, mut slot: usize, node: Node) {
-        loop {
-            let at = least_child(&self.lines, self.end, slot);
-            if at == NONE {
-                break;
-            }
-            let child = self.node(at);
+        let Self { lines, positions, end } = self;
+        while let Some((at, child)) = least_child(lines, *end, slot) {
             if !child.is_before(node) {
                 break;
             }
-            self.put(slot, child);
+            put(lines, positions, slot, child);
             slot = at;
         }
-        self.put(slot, node);
+        put(lines, positions, slot, node);
     }
 
     /// Checks heap order and that positions are the inverse of slots; O(n).
@@ -249,37 +246,43 @@ impl RaceHeap {
     }
 }
 
-/// Stands for no slot.
-const NONE: usize = 0;
-
-/// The slot of the least child of a slot, or [`NONE`]. Which child is least cannot be predicted,
-/// so the choice is made without branches; equal ticks are rare and go another way.
 #[inline(always)]
-fn least_child(lines: &[Line], end: usize, slot: usize) -> usize {
+fn put(lines: &mut [Line], positions: &mut [u32], slot: usize, node: Node) {
+    lines[slot / ARITY].0[slot % ARITY] = node;
+    // Slots are below BIDDERS_MAX + 3 < 2^32.
+    positions[node.index() as usize] = low32(slot as u128);
+}
+
+/// The least child of a slot, and where it lies. Which child is least cannot be predicted, so the
+/// choice is made without branches; equal ticks are rare and go another way.
+#[inline(always)]
+fn least_child(lines: &[Line], end: usize, slot: usize) -> Option<(usize, Node)> {
     let line = slot.wrapping_sub(2);
     let start = line.wrapping_mul(ARITY);
-    let Some(Line(nodes)) = lines.get(line) else { return NONE };
-    if start.wrapping_add(ARITY) > end {
-        return exact_least_child(nodes, end, start);
-    }
+    let Line(nodes) = lines.get(line)?;
     let [a, b, c, d] = [nodes[0].ticks, nodes[1].ticks, nodes[2].ticks, nodes[3].ticks];
     let (left, right) = (is_sooner(b, a), is_sooner(d, c));
     let (low, high) = (select_unpredictable(left, b, a), select_unpredictable(right, d, c));
     let side = is_sooner(high, low);
-    if a == b || c == d || high == low {
-        return exact_least_child(nodes, end, start);
+    let mut offset = select_unpredictable(side, 2 | usize::from(right), usize::from(left));
+    if start.wrapping_add(ARITY) > end || a == b || c == d || high == low {
+        if start >= end {
+            return None;
+        }
+        offset = exact_least_child(nodes, end.wrapping_sub(start));
     }
-    start | select_unpredictable(side, 2 | usize::from(right), usize::from(left))
+    let child = nodes[offset & (ARITY - 1)];
+    Some((start | offset, Node { ticks: child.ticks, tail: child.tail }))
 }
 
-/// The least child in a line that is partly filled or empty, or where ticks are equal.
+/// Which of the first `count` nodes is least, where ticks are equal or the line is not full.
 #[cold]
 #[inline(never)]
-fn exact_least_child(nodes: &[Node; ARITY], end: usize, start: usize) -> usize {
-    let mut best = NONE;
-    for slot in start..end.min(start + ARITY) {
-        if best == NONE || nodes[slot % ARITY].is_before(nodes[best % ARITY]) {
-            best = slot;
+fn exact_least_child(nodes: &[Node; ARITY], count: usize) -> usize {
+    let mut best = 0;
+    for (at, &node) in nodes.iter().enumerate().take(count).skip(1) {
+        if node.is_before(nodes[best]) {
+            best = at;
         }
     }
     best

@@ -29,7 +29,7 @@ const UNIT_BITS: u32 = 52;
 /// A node's bits below the sub-tick.
 const INDEX_BITS: u32 = 32;
 /// A distance between nodes has this many more bits than a residual, at the anchor.
-pub(crate) const DISTANCE_BITS: u32 = UNIT_BITS + INDEX_BITS - LN_BITS;
+const DISTANCE_BITS: u32 = UNIT_BITS + INDEX_BITS - LN_BITS;
 
 /// The bucket of a rate.
 #[inline(always)]
@@ -84,6 +84,12 @@ pub(crate) struct Depth {
 }
 
 impl Depth {
+    /// Whether a rate this many octaves lower would be under the rate floor.
+    #[inline(always)]
+    pub(crate) const fn is_floored_after(self, octaves: u64) -> bool {
+        (self.octaves as u64).wrapping_add(octaves) > (DEPTH_MAX / X_PER_OCTAVE) as u64
+    }
+
 
     /// How far ahead residual `e` lasts at this rate: e / lambda sub-ticks, below 2^94, as a
     /// distance between nodes. Rounded up to whole sub-ticks, after a 2^-32 of one is dropped.
@@ -101,7 +107,7 @@ impl Depth {
     }
 
     /// Residual that passes over a distance between nodes at this rate: floor(elapsed * lambda)
-    /// within 2 units of 2^-57, for a key that has not passed.
+    /// within 4 units of 2^-57, for a key that has not passed.
     #[inline(always)]
     pub(crate) fn consumed(self, distance: u128) -> u64 {
         let Self { octaves, step } = self;
@@ -110,7 +116,7 @@ impl Depth {
         let power = POWER[((64 - DISTANCE_BITS).wrapping_sub(octaves) & 63) as usize];
         let high = low64(distance >> 64).wrapping_mul(power);
         let scaled = high | mul_high(low64(distance), power);
-        low64((u128::from(scaled) * u128::from(INVERSE_STEP[step])) >> 63)
+        mul_high(scaled, INVERSE_STEP[step]).wrapping_mul(2)
     }
 }
 
@@ -161,7 +167,7 @@ mod tests {
                 let back = scale.depth(x).consumed(delay);
                 // One sub-tick is at most 2^5 residual units.
                 let error = back.abs_diff(e);
-                assert!(error <= 32 + 3 + (e >> 60), "e {e} depth {depth} error {error}");
+                assert!(error <= 32 + 4, "e {e} depth {depth} error {error}");
             }
         }
     }

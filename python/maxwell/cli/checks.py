@@ -78,7 +78,7 @@ def check_engine() -> Check:
             detail=f"maxwell {__version__}, {python}, no native module: {error}",
             hint="install the wheel, or run `make build` in a checkout",
         )
-    engine = getattr(native, "ENGINE", None)
+    engine = getattr(native, "ENGINE_VERSION", None)
     parts = [f"maxwell {__version__}", python, *([str(engine)] if engine else [])]
     return Check(name="engine", status="ok", detail=", ".join(parts))
 
@@ -160,7 +160,7 @@ def _energy_model() -> EnergyModel | None:
     """Returns the calibrated model of this node; None without the native module."""
     try:
         hypervisor = import_module("maxwell.hypervisor")
-        calibrated = hypervisor.energy_model()
+        calibrated = hypervisor.energy_model(cells=len(os.sched_getaffinity(0)))
     except (ImportError, AttributeError):
         return None
     assert isinstance(calibrated, EnergyModel)

@@ -10,12 +10,14 @@ from maxwell.observe.table import live_table
 from maxwell.observe.text import joules, price, seconds, watts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from rich.live import Live
 
     from maxwell.cli.settings import Settings
-    from maxwell.node.view import NodeView
+    from maxwell.node.record import ProcessRecord, RunRecord
+    from maxwell.node.view import NodeView, ProcessView
 
 NS: Final = 1_000_000_000
 
@@ -40,6 +42,10 @@ class Observer(Protocol):
         """Takes one epoch."""
         ...
 
+    def on_end(self, record: RunRecord) -> None:
+        """Takes the end of the run."""
+        ...
+
     def __enter__(self) -> Self:
         """Starts showing."""
         ...
@@ -59,6 +65,9 @@ class SilentObserver:
 
     def on_view(self, view: NodeView) -> None:
         """Takes one epoch."""
+
+    def on_end(self, record: RunRecord) -> None:
+        """Takes the end of the run."""
 
     def __enter__(self) -> Self:
         """Does nothing."""
@@ -82,12 +91,7 @@ class LineObserver(SilentObserver):
 
     def on_view(self, view: NodeView) -> None:
         """Takes one epoch."""
-        for process in view.processes:
-            if process.outcome is not None and process.name not in self._dead:
-                self._dead.add(process.name)
-                outcome = process.outcome.replace("_", " ")
-                reason = f": {process.reason}" if process.reason else ""
-                print_note(f"{view.elapsed_ns / NS:7.1f} s  {process.name} {outcome}{reason}")
+        self._note_deaths(view.elapsed_ns, view.processes)
         if view.elapsed_ns >= self._next_ns:
             self._next_ns = (view.elapsed_ns // LINE_NS + 1) * LINE_NS
             alive = len(view.processes) - len(self._dead)
@@ -96,6 +100,21 @@ class LineObserver(SilentObserver):
                 f"power {watts(view.power_mw)}  processes {joules(view.energy.processes)}  "
                 f"alive {alive} of {len(view.processes)}"
             )
+
+    def on_end(self, record: RunRecord) -> None:
+        """Writes the deaths that no epoch showed."""
+        self._note_deaths(record.wall_ns, record.processes)
+
+    def _note_deaths(
+        self, now_ns: int, processes: Sequence[ProcessView] | Sequence[ProcessRecord]
+    ) -> None:
+        """Writes a line for each death that was not written yet."""
+        for process in processes:
+            if process.outcome is not None and process.name not in self._dead:
+                self._dead.add(process.name)
+                outcome = process.outcome.replace("_", " ")
+                reason = f": {process.reason}" if process.reason else ""
+                print_note(f"{now_ns / NS:7.1f} s  {process.name} {outcome}{reason}")
 
 
 class TableObserver(SilentObserver):

@@ -221,10 +221,11 @@ def receipt(report: Report) -> list[str]:
     mean_ppm = 1_000_000 * (burned + process.premium_credits) // burned if burned else 1_000_000
     interval = record.interval_uj / record.energy.metered if record.energy.metered else 0.0
     lived = format_duration(process.died_ns - process.born_ns)
+    noun = "slice" if process.slices == 1 else "slices"
     lines = [
         f"maxwell: {process.name} {outcome}{code} after {lived}{why}",
         f"maxwell: burned {joules(process.energy_uj)} ({record.provenance}, ±{share(interval)}) in "
-        f"{process.slices:,} slices at {price(mean_ppm)} credits/µJ; memory "
+        f"{process.slices:,} {noun} at {price(mean_ppm)} credits/µJ; memory "
         f"{format_bytes(process.memory_bytes_max)}",
         f"maxwell: paid {format_energy(process.paid_credits)} (rent "
         f"{format_energy(process.rent_credits)}), {format_energy(process.returned_credits)} left; "

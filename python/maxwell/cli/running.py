@@ -65,6 +65,7 @@ def run_and_show(
             report = run_fleet(
                 config, out=folder.path, on_view=observer.on_view, on_output=outputs.write
             )
+            observer.on_end(report.record)
     finally:
         outputs.close()
     report = report.with_warnings(outputs.warnings())

@@ -57,6 +57,8 @@ class Entry:
         self.started = False
         self.revoking = False
         self.death: Death | None = None
+        self.ended_ns = 0
+        """When its death was noticed; its slot says when it died, unless its cell was killed."""
         self.slot: Slot | None = None
         self.funds_credits = config.funds_uj
         self.rewards_open = False
@@ -167,7 +169,7 @@ class Entry:
             stdout_lost_bytes=self.lost_bytes,
             unsupported_calls=death.unsupported,
             born_ns=figure("born_ns"),
-            died_ns=figure("died_ns"),
+            died_ns=figure("died_ns") or self.ended_ns,
             cell=-1 if self.cell is None else self.cell,
             last_bid_ppm=figure("bid_ppm"),
             last_price_ppm=figure("price_ppm"),

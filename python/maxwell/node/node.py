@@ -194,7 +194,7 @@ class Node:
         return {
             "cell": number,
             "core": cores[number % len(cores)] if len(cores) >= self._config.cells else None,
-            "seed": _key(self._config.seed, "auction")[:16],
+            "seed": list(_key(self._config.seed, "auction")[:16]),
             "deterministic": self._virtual,
             "epoch_ns": EPOCH_NS,
             "temperature_log2": self._config.temperature_log2,
@@ -392,7 +392,7 @@ class Node:
                 "horizon_uj": horizon,
                 "memory_bytes_max": config.memory_max_bytes,
                 "deadline_ns": None if deadline is None else self._cell_now(cell) + deadline,
-                "random_seed": _key(self._config.seed, f"random {entry.name}")
+                "random_seed": list(_key(self._config.seed, f"random {entry.name}"))
                 if self._virtual
                 else None,
                 "rewards_open": entry.rewards_open,
@@ -513,6 +513,7 @@ class Node:
         self._pay(entry, self._economy.rewards.finish(entry.pid))
         self._economy.close(entry, slot)
         entry.death = death
+        entry.ended_ns = t_ns
         record = entry.record()
         self._journal.event(
             "died",

@@ -28,7 +28,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     """The guest's own exit code; None unless it finished."""
     module_digest: str
-    """`sha256:` and hex digits of the module's bytes."""
+    """SHA-256 of the bytes of the module in hex, with the prefix sha256 and a colon."""
     energy_uj: int
     """Joules metered: burned credits plus `uncollected_uj`."""
     uncollected_uj: int

@@ -198,6 +198,8 @@ def _what_happened(process: ProcessRecord) -> list[str]:
     lived = format_duration(process.died_ns - process.born_ns)
     burned = format_energy(process.energy_uj)
     facts: list[str] = []
+    if process.died_ns <= process.born_ns and process.slices == 0:
+        return [f"It never started: {process.reason or 'the node does not say why'}."]
     if process.outcome == "bankrupt":
         facts.append(
             f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
@@ -205,15 +207,14 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"{process.rent_unpaid:,} credits stayed unpaid."
         )
         facts.append(
-            f"It was funded with {format_energy(opening_credits(process))}, earned "
-            f"{format_energy(process.earned_credits)} with {process.results:,} results, and paid "
+            f"It was funded with {format_energy(opening_credits(process))}, "
+            f"{_earned(process)}, and paid "
             f"{format_energy(process.paid_credits)}, of which {burned} were burned by running."
         )
     else:
         facts.append(
             f"It lived {lived}, burned {burned} in {process.slices:,} slices, paid "
-            f"{format_energy(process.paid_credits)}, earned "
-            f"{format_energy(process.earned_credits)} with {process.results:,} results, and gave "
+            f"{format_energy(process.paid_credits)}, {_earned(process)}, and gave "
             f"{format_energy(process.returned_credits)} back."
         )
     if process.slices == 0:
@@ -233,8 +234,18 @@ def _what_happened(process: ProcessRecord) -> list[str]:
     return facts
 
 
+def _earned(process: ProcessRecord) -> str:
+    """Writes what rewards brought."""
+    if process.earned_credits == 0:
+        return "earned nothing"
+    noun = "result" if process.results == 1 else "results"
+    return f"earned {format_energy(process.earned_credits)} with {process.results:,} {noun}"
+
+
 def _counterfactuals(process: ProcessRecord, spending: int, income: int) -> list[str]:
     """States what would have changed the end."""
+    if process.died_ns <= process.born_ns:
+        return []
     if process.outcome == "bankrupt":
         return _against_bankruptcy(process, spending, income)
     if process.outcome == "out_of_memory":
@@ -263,16 +274,19 @@ def _against_bankruptcy(process: ProcessRecord, spending: int, income: int) -> l
         )
         texts.append(
             f"Income: {format_energy(spending)}/s of rewards would have sustained it; "
-            f"it earned {format_energy(income)}/s."
+            f"it earned {f'{format_energy(income)}/s' if income else 'nothing'}."
         )
     memory_rent = max(_rent_per_s(process) - RENT_CREDITS_PER_S, 0)
-    saved_uj = memory_rent * (process.died_ns - process.born_ns) // NS // 2
-    if net > 0 and memory_rent and saved_uj * 20 > process.paid_credits:
+    rent_uj = memory_rent * (process.died_ns - process.born_ns) // NS // 2
+    saved_uj = rent_uj + process.tax_credits // 2
+    memory_matters = memory_rent > 0 and saved_uj * 20 > process.paid_credits
+    if net > 0 and memory_matters:
         half = format_bytes(memory_rent * MIB // RENT_CREDITS_PER_MIB_S // 2)
         gained = saved_uj * NS // max(net - memory_rent // 2, 1)
         texts.append(
             f"Memory: {half} less (half of its mean) would have saved "
-            f"{format_energy(saved_uj)} of rent, enough for another {format_duration(gained)}."
+            f"{format_energy(rent_uj)} of rent and {format_energy(process.tax_credits // 2)} of "
+            f"erasure tax, enough for another {format_duration(gained)}."
         )
     if net > 0 and process.premium_credits * 20 > process.paid_credits:
         gained = process.premium_credits * NS // net
@@ -281,7 +295,7 @@ def _against_bankruptcy(process: ProcessRecord, spending: int, income: int) -> l
             f"{format_energy(process.premium_credits)} of premium, enough for another "
             f"{format_duration(gained)}, at the price of fewer slices per second."
         )
-    if net > 0 and spending > 2 * _rent_per_s(process):
+    if net > 0 and not memory_matters and spending > 2 * _rent_per_s(process):
         idle = process.paid_credits * NS // max(_rent_per_s(process), 1)
         texts.append(
             f"Sleep: had it only slept, its rent alone would have lasted {format_duration(idle)}."

@@ -83,7 +83,10 @@ def _curve(explanation: Explanation, width: int) -> list[Text]:
     if len(points) < 2:
         return []
     columns = max(min(width - AXIS_WIDTH - 4, CURVE_WIDTH_MAX), 10)
-    lines = curve([float(credits) for _, credits in points], width=columns, height=CURVE_HEIGHT)
+    # A short life is stretched: each epoch takes as many columns as fit.
+    stretch = max(columns // len(points), 1)
+    purses = [float(credits) for _, credits in points for _ in range(stretch)]
+    lines = curve(purses, width=columns, height=CURVE_HEIGHT)
     top = joules(max(credits for _, credits in points))
     drawn: list[Text] = []
     for row, line in enumerate(lines):

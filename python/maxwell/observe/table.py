@@ -197,6 +197,7 @@ def _report_columns(shown: Sequence[ProcessRecord]) -> list[Column]:
         Column(title="energy", cells=[joules(p.energy_uj) for p in shown], rank=0),
         Column(title="premium", cells=[joules(p.premium_credits) for p in shown], rank=6),
         Column(title="rent", cells=[joules(p.rent_credits) for p in shown], rank=5),
+        Column(title="tax", cells=[joules(p.tax_credits) for p in shown], rank=7),
         Column(title="paid", cells=[joules(p.paid_credits) for p in shown], rank=1),
         Column(title="earned", cells=[joules(p.earned_credits) for p in shown], rank=1),
         Column(title="left", cells=[joules(p.returned_credits) for p in shown], rank=3),

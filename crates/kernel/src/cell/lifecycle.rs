@@ -18,7 +18,7 @@ use crate::rent::{RentMeter, RentRates};
 use crate::shared::{GuestShared, OUTPUT_BYTES_MAX};
 use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
 
-/// A runnable process's rent is looked at this often, ns; a sleeping one's exactly when it is due.
+/// Rent is collected and published at least this often, ns, so that a killed cell forgets little.
 const RENT_NS_MAX: u64 = 1_000_000_000;
 /// Bytes a process may write to its directories.
 const DISK_BYTES_MAX: u64 = 1 << 30;
@@ -205,8 +205,7 @@ impl Cell {
         let books = process.shared.books();
         let broke_ns = books.rent.broke_at_ns(books.purse.free);
         drop(books);
-        let exact = matches!(process.life, Life::Blocked { .. } | Life::Broke);
-        let at_ns = if exact { broke_ns } else { broke_ns.min(now.saturating_add(RENT_NS_MAX)) };
+        let at_ns = broke_ns.min(now.saturating_add(RENT_NS_MAX));
         let armed = process.rent_timer_ns;
         // An earlier look finds the purse still good and arms again; a later one would be late.
         if armed > now && armed <= at_ns && armed != u64::MAX {

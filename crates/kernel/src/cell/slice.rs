@@ -12,6 +12,7 @@ use crate::energy::Usage;
 use crate::error::{KernelError, Result};
 use crate::guest::{self, GuestEnd};
 use crate::pause::Pause;
+use crate::process::Life;
 use crate::purse::charge_credits;
 
 /// Why a slice ended.
@@ -114,6 +115,7 @@ impl Cell {
         let process = &mut self.processes[index];
         if let Some((_, prepared, state)) = process.birth.take() {
             process.guest = Some(guest::start(prepared, state));
+            process.life = Life::Ready;
             self.events.push(CellEvent::Started { pid: process.pid, t_ns: now });
         }
     }

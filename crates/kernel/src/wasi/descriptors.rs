@@ -1,4 +1,8 @@
 //! The table of open descriptors: the lowest free number is given first, as POSIX does.
+//!
+//! Numbers 0, 1 and 2 are not given when they are closed, so that no file ever receives what a
+//! program writes to a stream that it closed; `fd_renumber` alone fills them again. Yosys needs
+//! both: it moves its standard output away, runs ABC, and moves it back.
 
 use cap_std::fs::{Dir, File};
 
@@ -46,6 +50,9 @@ impl Directory {
     }
 }
 
+/// Numbers of the standard streams: 0, 1 and 2.
+const STREAMS: usize = 3;
+
 /// A process's open descriptors.
 pub(super) struct Descriptors {
     slots: Vec<Option<Descriptor>>,
@@ -55,7 +62,7 @@ pub(super) struct Descriptors {
 
 impl Descriptors {
     pub(super) fn new(initial: Vec<Descriptor>, open_max: usize) -> Self {
-        assert!(initial.len() <= open_max);
+        assert!(initial.len() >= STREAMS && initial.len() <= open_max);
         let open = initial.len();
         Self { slots: initial.into_iter().map(Some).collect(), open, open_max }
     }
@@ -109,14 +116,15 @@ impl Descriptors {
 
     pub(super) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
         self.check_room()?;
-        let fd = self.slots.iter().position(Option::is_none).unwrap_or(self.slots.len());
+        let free = self.slots.iter().skip(STREAMS).position(Option::is_none);
+        let fd = free.map_or(self.slots.len(), |index| STREAMS + index);
         let number = u32::try_from(fd).map_err(|_| Errno::Mfile)?;
         if fd == self.slots.len() {
             self.slots.push(None);
         }
         self.slots[fd] = Some(descriptor);
         self.open += 1;
-        assert!(self.open <= self.open_max && self.slots.len() <= self.open_max);
+        assert!(self.open <= self.open_max && self.slots.len() <= self.open_max + STREAMS);
         Ok(number)
     }
 
@@ -127,14 +135,18 @@ impl Descriptors {
         Ok(())
     }
 
-    /// Moves `from` onto `to`, which must be open and is closed by it.
+    /// Moves `from` onto `to`, which is closed by it; only a stream may be closed before.
     pub(super) fn renumber(&mut self, from: u32, to: u32) -> Result<(), Errno> {
         self.get(from)?;
-        self.get(to)?;
-        if from != to {
-            self.slots[to as usize] = self.slots[from as usize].take();
-            self.open -= 1;
+        if to as usize >= STREAMS {
+            self.get(to)?;
         }
+        if from != to {
+            let moved = self.slots[from as usize].take();
+            let closed = std::mem::replace(&mut self.slots[to as usize], moved);
+            self.open -= usize::from(closed.is_some());
+        }
+        assert_eq!(self.open, self.slots.iter().flatten().count());
         Ok(())
     }
 }

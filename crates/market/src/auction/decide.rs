@@ -26,7 +26,7 @@ impl Auction {
             return None;
         };
         let second = self.heap.second();
-        let (decision, node) = self.settle(first.index(), self.now, first.key(), second.map(|(_, node)| node));
+        let (decision, node) = self.settle(first, first.key(), second.map(|(_, node)| node));
         self.now = first.key();
         let stays = self.heap.replace_first(node, second);
         self.statistics.decisions += 1;
@@ -48,18 +48,18 @@ impl Auction {
             self.statistics.decisions_idle += 1;
             return;
         };
-        let start = self.now;
         while decisions.len() < slots
             && let Some(first) = self.heap.first()
         {
             last = first;
             self.heap.remove(first.index());
-            // Only the winner is known yet; the rest follows once the threshold is.
-            decisions.push(Decision::placeholder(BidderId::from_index(first.index())));
+            // Only the key is known yet; the rest follows once the threshold is.
+            decisions.push(Decision::placeholder(first));
         }
         let threshold = self.heap.first();
         for decision in decisions.iter_mut() {
-            let (settled, node) = self.settle(decision.winner.index(), start, last.key(), threshold);
+            let winner = decision.node();
+            let (settled, node) = self.settle(winner, last.key(), threshold);
             self.heap.push(node);
             *decision = settled;
             self.statistics.decisions += 1;
@@ -80,42 +80,33 @@ impl Auction {
         self.heap.first()
     }
 
-    /// Prices a winner against the first losing node, from virtual time `start`; starts its next
-    /// clock at virtual time `now` and draws the one after. Returns the winner's next node too.
+    /// Prices a winner against the first losing node; starts its next clock at virtual time
+    /// `next`, and draws the one after. Returns the winner's next node too.
     #[inline(always)]
-    fn settle(
-        &mut self,
-        index: u32,
-        start: u128,
-        now: u128,
-        losing: Option<Node>,
-    ) -> (Decision, Node) {
+    fn settle(&mut self, winner: Node, next: u128, losing: Option<Node>) -> (Decision, Node) {
+        let index = winner.index();
         let bidder = &mut self.bidders[index as usize];
         let rate = self.scale.depth(bidder.x(self.temperature_log2));
-        let clock = bidder.clock;
-        let node = Node::new(now.wrapping_add(rate.delay(bidder.e_next)), index);
-        bidder.clock = Clock::new(bidder.e_next, now);
+        let node = Node::new(next.wrapping_add(rate.delay(bidder.e_next)), index);
+        bidder.clock = Clock::new(bidder.e_next, next);
         bidder.wins = bidder.wins.wrapping_add(1);
         bidder.e_next = self.draws.draw(bidder.account, bidder.wins.wrapping_add(1));
-        let bid_ppm = bidder.entered_ppm();
-        let price_ppm = losing.map_or(bidder.floor_ppm, |losing| {
+        let (floor_ppm, bid_ppm) = (bidder.floor_ppm, bidder.entered_ppm);
+        assert!(floor_ppm <= bid_ppm, "BUG: a winner below its floor");
+        let critical_ppm = losing.map_or(0, |losing| {
             critical_price(&Threshold {
-                e: clock.residual_at(start, rate),
-                gap: losing.key().wrapping_sub(start),
-                scale: self.scale,
+                won: winner.key().wrapping_sub(self.now),
+                lost: losing.key().wrapping_sub(self.now),
+                rate,
                 temperature_log2: self.temperature_log2,
-                quality_level: bidder.quality_level(),
-                floor_ppm: bidder.floor_ppm,
-                bid_ppm,
+                level: bidder.level,
             })
         });
-        assert!(price_ppm >= bidder.floor_ppm, "BUG: a price below its floor");
-        assert!(price_ppm <= bid_ppm, "BUG: a price above its bid");
         let decision = Decision {
             winner: BidderId::from_index(index),
-            price_ppm,
+            price_ppm: critical_ppm.min(bid_ppm).max(floor_ppm),
             bid_ppm,
-            floor_ppm: bidder.floor_ppm,
+            floor_ppm,
             runner_up: losing.map(|node| BidderId::from_index(node.index())),
             wins: bidder.wins,
         };
