@@ -97,7 +97,7 @@ lint-python: $(VENV_STAMP)
 	$(BIN)/ruff format --check
 
 lint-types: build
-	$(BIN)/pyright --warnings
+	$(BIN)/pyright --warnings --pythonpath $(PY)
 	$(BIN)/python -m mypy.stubtest maxwell._native --mypy-config-file pyproject.toml --ignore-disjoint-bases
 
 lint-rust: $(NATIVE_STAMP)

@@ -305,15 +305,17 @@ class Hypervisor:
                 from maxwell.observe.folder import RunFolder
 
                 RunFolder(self._out).create()
-            self.report = _run(
-                self.fleet(),
-                out=self._out,
-                on_view=on_view,
-                on_output=self._on_output,
-                resolvers=self._resolvers,
-                started=self._started,
-            )
-        self._running = None
+            try:
+                self.report = _run(
+                    self.fleet(),
+                    out=self._out,
+                    on_view=on_view,
+                    on_output=self._on_output,
+                    resolvers=self._resolvers,
+                    started=self._started,
+                )
+            finally:
+                self._running = None
         if self._out is not None:
             self.report.save(self._out)
         return self.report

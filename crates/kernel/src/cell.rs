@@ -221,6 +221,8 @@ impl Cell {
             }
             if now >= self.next_epoch_ns {
                 self.end_epoch(now)?;
+                // What the parent answered comes first: a run that is over sells no slice more.
+                continue;
             }
             match self.auction.decide() {
                 Some(decision) => self.run_slice(decision)?,

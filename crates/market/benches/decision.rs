@@ -6,7 +6,14 @@
 //! the thread's CPU time of its own best block. Output: one JSON object a line.
 //!
 //! `cargo bench -p maxwell-market --bench decision [-- --smoke]`
-#![allow(clippy::print_stdout, missing_docs)]
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "a bench"
+)]
 
 #[path = "../tests/common/fenwick.rs"]
 #[allow(dead_code)]

@@ -102,6 +102,13 @@ impl Clock {
         self.e
     }
 
+    /// When the clock rings at a rate.
+    #[cfg(test)]
+    pub(crate) fn key(self, rate: Depth) -> Option<u128> {
+        let since = (u128::from(self.since_ticks) << 64) | (u128::from(self.since_fraction) << 32);
+        rate.delay(self.e).map(|delay| since.wrapping_add(delay))
+    }
+
     /// The residual at virtual time `now` of a clock that runs at a rate.
     #[inline(always)]
     pub(crate) fn residual_at(self, now: u128, rate: Depth) -> u64 {
@@ -119,8 +126,8 @@ pub(crate) struct Bidder {
     /// The draw after the next win. It is made one win ahead, so that a decision need not wait
     /// for the PRF.
     pub(crate) e_next: u64,
-    /// The level of the entered bid.
-    pub(crate) level: u16,
+    /// The level of the score: of the entered bid and of the quality, added.
+    score: u16,
     /// Quality level (offset) and flags.
     state: u16,
     /// The bid that races; zero while the submitted bid is below the floor.
@@ -139,7 +146,7 @@ impl Bidder {
         Self {
             clock: Clock::new(residual.e, 0),
             e_next,
-            level: 0,
+            score: quality_level(QUALITY_PPM_ONE),
             state: PRESENT | quality_level(QUALITY_PPM_ONE),
             entered_ppm: 0,
             floor_ppm: 1,
@@ -151,8 +158,19 @@ impl Bidder {
     /// The rate lambda = (b q)^(1/T) as a logarithm; see [`crate::scale`].
     #[inline(always)]
     pub(crate) fn x(&self, temperature_log2: u32) -> u32 {
-        // At most 3968 + 384.
-        u32::from(self.level.wrapping_add(self.quality_level())) << (temperature_log2 & 7)
+        u32::from(self.score) << (temperature_log2 & 7)
+    }
+
+    /// The level of the score: at most 3968 + 384.
+    #[inline(always)]
+    pub(crate) const fn score(&self) -> u16 {
+        self.score
+    }
+
+    /// The level of the entered bid.
+    #[inline(always)]
+    pub(crate) const fn level(&self) -> u16 {
+        self.score.wrapping_sub(self.quality_level())
     }
 
     #[inline(always)]
@@ -162,7 +180,9 @@ impl Bidder {
 
     /// Sets a quality whose range the caller has checked.
     pub(crate) fn set_quality(&mut self, quality_ppm: u64) {
+        let level = self.level();
         self.state = (self.state & !QUALITY) | quality_level(quality_ppm);
+        self.score = level + self.quality_level();
     }
 
     #[inline(always)]
@@ -199,7 +219,8 @@ impl Bidder {
     /// Races at these terms from now on.
     #[inline(always)]
     pub(crate) fn enter(&mut self, terms: Terms) {
-        self.level = if terms.is_entered() { terms.level } else { 0 };
+        let level = if terms.is_entered() { terms.level } else { 0 };
+        self.score = level.wrapping_add(self.quality_level());
         self.entered_ppm = terms.entered_ppm(self.floor_ppm);
     }
 }

@@ -39,12 +39,12 @@ impl Draws {
     }
 
     /// Draw number `wins` of the account: Exp(1) in units of 2^-57, at most [`RESIDUAL_MAX`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn draw(&self, account: u64, wins: u64) -> u64 {
         let mut message = [0u8; 16];
         message[..8].copy_from_slice(&account.to_le_bytes());
         message[8..].copy_from_slice(&wins.to_le_bytes());
-        neg_ln(self.keyed.hash(&message).max(1))
+        neg_ln(self.keyed.hash(&message) | 1)
     }
 }
 

@@ -25,23 +25,23 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A decision of which only the winner's node is known: it is kept in the place of the
-    /// prices, so that deciding many slots needs no memory of its own.
-    pub(crate) const fn placeholder(node: Node) -> Self {
+    /// A decision of which only the winner's node and residual are known. They are kept in the
+    /// place of the prices, so that deciding many slots needs no memory of its own.
+    pub(crate) const fn placeholder(node: Node, residual: u64) -> Self {
         let key = node.key();
         Self {
             winner: BidderId::from_index(node.index()),
             price_ppm: low64(key >> 64),
             bid_ppm: low64(key),
-            floor_ppm: 0,
+            floor_ppm: residual,
             runner_up: None,
             wins: 0,
         }
     }
 
-    /// The node of a placeholder.
-    pub(crate) const fn node(&self) -> Node {
+    /// The node and the residual of a placeholder.
+    pub(crate) const fn unpack(&self) -> (Node, u64) {
         let key = ((self.price_ppm as u128) << 64) | self.bid_ppm as u128;
-        Node::new(key, self.winner.index())
+        (Node::new(key, self.winner.index()), self.floor_ppm)
     }
 }

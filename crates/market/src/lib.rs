@@ -21,6 +21,7 @@ mod census;
 mod clock;
 mod decision;
 mod error;
+mod far;
 mod fixed;
 mod grid;
 mod heap;

@@ -7,7 +7,7 @@
 
 use crate::fixed::{low64, mul_high, root};
 use crate::grid::{LEVELS_PER_OCTAVE, STEP};
-use crate::scale::{Depth, POWER};
+use crate::scale::POWER;
 
 /// What a price depends on.
 pub(crate) struct Threshold {
@@ -15,8 +15,6 @@ pub(crate) struct Threshold {
     pub(crate) won: u128,
     /// From the start of the decision to the first losing key.
     pub(crate) lost: u128,
-    /// The winner's rate.
-    pub(crate) rate: Depth,
     /// T = 2^-m.
     pub(crate) temperature_log2: u32,
     /// The level of the winner's bid.
@@ -27,36 +25,72 @@ pub(crate) struct Threshold {
 /// 2^-30 T + 2^-36, plus T times a sub-tick in `won`; rounded down to whole ppm.
 #[inline(always)]
 pub(crate) fn critical_price(threshold: &Threshold) -> u64 {
-    let Threshold { won, lost, rate, temperature_log2, level } = *threshold;
+    let Threshold { won, lost, temperature_log2, level } = *threshold;
     debug_assert!(won <= lost, "the first key wins");
-    // Shift both so that the top bit of `lost` is set, and keep 64 bits.
-    let (lost_high, lost_low) = (low64(lost >> 64), low64(lost));
-    let (won_high, won_low) = (low64(won >> 64), low64(won));
-    let near = lost_high == 0;
-    let (lost_high, lost_low) = if near { (lost_low, 0) } else { (lost_high, lost_low) };
-    let (won_high, won_low) = if near { (won_low, 0) } else { (won_high, won_low) };
-    let zeros = (lost_high.leading_zeros() & 63) as usize;
-    let lost = (lost_high << zeros) | mul_high(lost_low, POWER[zeros]);
-    let won = (won_high << zeros) | mul_high(won_low, POWER[zeros]);
     if won == 0 {
         // A spent clock wins at any bid; equal keys are decided by id, not by bid.
         return 0;
     }
-    // R = quotient 2^-(32 + spare), the quotient in (2^31, 2^33], by a divisor of 32 bits:
-    // error 2^-30.
-    let spare = won.leading_zeros();
-    let quotient = (won << (spare & 63)) / (lost >> 32).max(1);
-    // R = mantissa 2^-octaves, the mantissa in [1, 2); or one, which rounding may exceed.
-    let carry = (quotient >> 32).min(1);
-    let octaves = u64::from(spare).wrapping_add(1).wrapping_sub(carry);
-    if rate.is_floored_after(octaves) {
-        // It would have won at the rate floor, which every eligible bid has.
-        return 0;
-    }
+    let (won, won_zeros) = normalised(won);
+    let (lost, lost_zeros) = normalised(lost);
+    // R = quotient 2^(lost_zeros - won_zeros - 32), the quotient in (2^31, 2^33), by a divisor
+    // of 32 bits: error 2^-30.
+    let quotient = won / (lost >> 32).max(1);
+    // R = mantissa 2^-octaves, the mantissa in [1, 2).
+    let carry = quotient >> 32;
+    let octaves =
+        u64::from(won_zeros.wrapping_sub(lost_zeros)).wrapping_add(1).wrapping_sub(carry);
     // Octaves over 2^m are whole levels, so only the mantissa needs a root.
     let shift = 6u32.wrapping_sub(temperature_log2) & 63;
     let level = i64::from(level).wrapping_sub((octaves << shift).cast_signed());
     price_of(level, root(quotient << (32u64.wrapping_sub(carry) & 63), temperature_log2))
+}
+
+/// The critical price against a losing bidder whose key is beyond the horizon, from residuals:
+/// `(s_l / q_w) (e_w / e_l)^T`, with `s_l` the loser's score. The same price in other words.
+pub(crate) fn critical_price_of_residuals(residuals: &Residuals) -> u64 {
+    let Residuals { won, lost, temperature_log2, level } = *residuals;
+    if won == 0 {
+        return 0;
+    }
+    // won / lost = quotient 2^-32 2^(lifts), the quotient in (2^31, 2^33).
+    let (won_lift, lost_lift) = (won.leading_zeros(), lost.max(1).leading_zeros());
+    let divisor = ((lost.max(1) << (lost_lift & 63)) >> 32).max(1);
+    let quotient = (won << (won_lift & 63)) / divisor;
+    let carry = quotient >> 32;
+    let octaves = i64::from(lost_lift) - i64::from(won_lift) + carry.cast_signed() - 1;
+    let shift = 6u32.wrapping_sub(temperature_log2) & 63;
+    let level = i64::from(level).wrapping_add(octaves << shift);
+    let mantissa = root(quotient << (32u64.wrapping_sub(carry) & 63), temperature_log2);
+    if level >= 62 * i64::from(LEVELS_PER_OCTAVE) {
+        return u64::MAX;
+    }
+    price_of(level, mantissa)
+}
+
+/// What a price against a far loser depends on.
+pub(crate) struct Residuals {
+    /// The winner's residual when the decision began.
+    pub(crate) won: u64,
+    /// The first loser's residual.
+    pub(crate) lost: u64,
+    /// T = 2^-m.
+    pub(crate) temperature_log2: u32,
+    /// The level of the loser's score over the winner's quality.
+    pub(crate) level: i32,
+}
+
+/// The 64 bits from the top set bit of a distance, and how many bits are clear above them.
+#[inline(always)]
+fn normalised(distance: u128) -> (u64, u32) {
+    let (high, low) = (low64(distance >> 64), low64(distance));
+    if high == 0 {
+        let zeros = low.leading_zeros();
+        return (low << (zeros & 63), zeros.wrapping_add(64));
+    }
+    let zeros = high.leading_zeros();
+    // A shift of two words, as a product.
+    ((high << (zeros & 63)) | mul_high(low, POWER[(zeros & 63) as usize]), zeros)
 }
 
 /// floor(2^(level / 64) * mantissa), with the mantissa in [1, 2) as Q62.
@@ -67,7 +101,7 @@ fn price_of(level: i64, mantissa: u64) -> u64 {
         return 0;
     }
     // STEP is Q63 and at least one: the product is Q61, in [1, 4).
-    let product = mul_high(STEP[(level & 63).cast_unsigned() as usize], mantissa);
+    let product = mul_high(STEP[(level.cast_unsigned() & 63) as usize], mantissa);
     product >> (61i64.wrapping_sub(level >> 6) & 63)
 }
 
@@ -95,10 +129,10 @@ mod tests {
         let x = u32::from(level + quality_level) << m;
         let rate = Scale::of_bucket(crate::scale::bucket(x)).depth(x);
         for e in [1u64 << 35, 1 << 50, 1 << 57, 1 << 61] {
-            let won = rate.delay(e);
+            let won = rate.shallow_delay(e);
             for factor in [1u128, 2, 3, 17, 1000, 1 << 20] {
                 let lost = won * factor;
-                let price = price(won, lost, rate, m, level);
+                let price = price(won, lost, m, level);
                 let t = 1.0 / f64::from(1u32 << m);
                 let expected = (f64::from(level) / 64.0).exp2() * (1.0 / factor as f64).powf(t);
                 let error = (price as f64 - expected).abs();
@@ -108,36 +142,54 @@ mod tests {
         }
     }
 
-    fn price(won: u128, lost: u128, rate: Depth, temperature_log2: u32, level: u16) -> u64 {
-        critical_price(&Threshold { won, lost, rate, temperature_log2, level })
+    fn price(won: u128, lost: u128, temperature_log2: u32, level: u16) -> u64 {
+        critical_price(&Threshold { won, lost, temperature_log2, level })
     }
 
-    // Goal: the winner's bid cancels. Method: one residual and one losing key, many bids.
+    // Goal: the winner's bid cancels, and the form with residuals gives the same price. Method:
+    // one residual and one losing clock, many bids.
     #[test]
     fn the_own_bid_cancels() {
         for m in 0..=4u32 {
-            let scale = Scale::of_bucket(crate::scale::bucket(2_300 << m));
-            let (e, lost) = (1u64 << 52, scale.depth(2_000 << m).delay(1 << 53));
+            let scale = Scale::of_bucket(crate::scale::bucket(2_192 << m));
+            let (e, lost) = (1u64 << 52, 1u64 << 53);
+            let lost_level = 1_850u16;
+            let gap = scale.depth(u32::from(lost_level + 192) << m).delay(lost).unwrap();
             let prices: Vec<u64> = (1_500..2_000u16)
-                .map(|level| (level, scale.depth(u32::from(level + 192) << m)))
-                .filter(|(_, rate)| rate.delay(e) <= lost)
-                .map(|(level, rate)| price(rate.delay(e), lost, rate, m, level))
+                .map(|level| (level, scale.depth(u32::from(level + 192) << m).delay(e)))
+                .filter(|(_, won)| won.is_some_and(|won| won <= gap))
+                .map(|(level, won)| price(won.unwrap(), gap, m, level))
                 .collect();
-            let (low, high) = (prices.iter().min(), prices.iter().max());
-            assert!(prices.len() > 10 && high.unwrap() - low.unwrap() <= 1, "{m}: {low:?} {high:?}");
+            let (low, high) = (prices.iter().min().unwrap(), prices.iter().max().unwrap());
+            assert!(prices.len() > 10 && high - low <= 1, "{m}: {low} {high}");
+            let level = i32::from(lost_level);
+            let same = critical_price_of_residuals(&Residuals {
+                won: e,
+                lost,
+                temperature_log2: m,
+                level,
+            });
+            assert!(same.abs_diff(*low) <= 1, "{m}: {same} {low}");
         }
     }
 
     // Goal: the ends: spent clocks, equal keys, the longest gap.
     #[test]
     fn ends() {
-        let rate = Scale::of_bucket(23).depth(24 * 256 - 64);
-        assert_eq!(price(0, 1 << 90, rate, 2, 1500), 0);
-        assert_eq!(price(0, 0, rate, 2, 1500), 0);
-        assert_eq!(price(1, (1 << 126) - 1, rate, 2, 1500), 0);
+        assert_eq!(price(0, 1 << 90, 2, 1500), 0);
+        assert_eq!(price(0, 0, 2, 1500), 0);
+        assert_eq!(price(1, (1 << 126) - 1, 2, 1500), 0);
         let bid = level_ppm(1500);
-        assert!(bid - price(1 << 90, 1 << 90, rate, 2, 1500) <= 1);
-        assert!(bid - price(12_345, 12_345, rate, 2, 1500) <= 1);
-        assert_eq!(price(1 << 80, 1 << 80, rate, 2, 0), 1);
+        assert!(bid - price(1 << 90, 1 << 90, 2, 1500) <= 1);
+        assert!(bid - price(12_345, 12_345, 2, 1500) <= 1);
+        assert_eq!(price(1 << 80, 1 << 80, 2, 0), 1);
+        let residuals = |won, lost, level| {
+            critical_price_of_residuals(&Residuals { won, lost, temperature_log2: 0, level })
+        };
+        assert_eq!(residuals(0, 5, 1000), 0);
+        assert_eq!(residuals(1, crate::RESIDUAL_MAX, 1000), 0);
+        assert_eq!(residuals(crate::RESIDUAL_MAX, 1, 3000), u64::MAX);
+        assert_eq!(residuals(5, 5, 640), 1 << 10);
+        assert_eq!(residuals(5, 0, 640), 5 << 10);
     }
 }

@@ -1,15 +1,11 @@
-//! How long a residual lasts at a rate: the tick scale of the race, and its rate floor.
+//! How long a residual lasts at a rate: the tick scale of the race.
 //!
 //! A *rate* is `x`, the base-2 logarithm of lambda in 1/64 octave: score level times 2^m. The
 //! race runs in sub-ticks of 2^-32 tick. The scale's anchor is an octave A at or above the top
-//! racing rate; a bidder D octaves below the anchor waits `e * 2^D` units of 2^52 sub-ticks.
-//! With `e` below 2^5.5 and D capped at 36 a key is less than 2^94 sub-ticks = 2^62 ticks ahead,
-//! so that wrap-around comparison is safe. The cap on D is the **rate floor**: a rate more than
-//! 36 octaves under the anchor races as if it were 36 under. At T = 1/4 and quality one all bids
-//! from one to 256 reserves span 32 octaves, so none is ever floored. Elsewhere the auction keeps
-//! the anchor within 8 octaves of the top racing rate whenever anyone is floored, so rates within
-//! 2^28 of the top are always exact (a score ratio of 2^7 at T = 1/4, 2^3.5 at 1/8, 2^1.75 at
-//! 1/16), and a floored bidder wins less than once in 2^28 decisions.
+//! racing rate; a bidder D octaves below the anchor waits `e * 2^D` units of 2^52 sub-ticks. Keys
+//! are at most 2^93 sub-ticks = 2^61 ticks ahead of virtual time, so that wrap-around comparison
+//! is safe; `e` is below 2^5.5, so that is where all rates down to 35 octaves under the anchor
+//! ring, and lower ones if their residual is short. Who rings later is kept in [`crate::far`].
 
 use crate::fixed::{LN_BITS, low64, mul_high};
 use crate::grid::STEP;
@@ -20,8 +16,11 @@ const X_PER_OCTAVE: u32 = 64;
 const OCTAVES_PER_BUCKET: u32 = 4;
 /// Units of `x` in one bucket.
 const X_PER_BUCKET: u32 = X_PER_OCTAVE * OCTAVES_PER_BUCKET;
-/// Largest depth under the anchor, in units of `x`.
-pub(crate) const DEPTH_MAX: u32 = 36 * X_PER_OCTAVE;
+/// Rates less than this many octaves under the anchor always ring before the horizon:
+/// 2^5.48 * 2^35 * 2^(52 + 32) < 2^124.5.
+const SHALLOW_OCTAVES: u32 = 35;
+/// How far ahead of virtual time a key may be, as a distance between nodes.
+pub(crate) const HORIZON: u128 = 1 << 125;
 /// Buckets of rate: x < (3968 + 385) << 4 < 273 * 256.
 pub(crate) const BUCKETS: usize = 273;
 /// Sub-tick bits of one unit of residual at the anchor: 20 of them whole ticks.
@@ -55,28 +54,16 @@ impl Scale {
         self.anchor / X_PER_BUCKET - 1
     }
 
-    /// The anchor, octaves of rate.
-    #[inline(always)]
-    pub(crate) const fn anchor_octaves(self) -> u32 {
-        self.anchor / X_PER_OCTAVE
-    }
-
-    /// Whether the rate is under the rate floor.
-    #[inline(always)]
-    pub(crate) const fn is_floored(self, x: u32) -> bool {
-        self.anchor.saturating_sub(x) > DEPTH_MAX
-    }
-
-    /// How far the rate is under the anchor, floored.
+    /// How far the rate is under the anchor.
     #[inline(always)]
     pub(crate) fn depth(self, x: u32) -> Depth {
         debug_assert!(x <= self.anchor, "the anchor is above every racing rate");
-        let depth = self.anchor.wrapping_sub(x).min(DEPTH_MAX);
+        let depth = self.anchor.wrapping_sub(x);
         Depth { octaves: depth / X_PER_OCTAVE, step: (depth % X_PER_OCTAVE) as usize }
     }
 }
 
-/// A rate relative to the anchor: octaves under it, at most 56, and sixty-fourths.
+/// A rate relative to the anchor: octaves under it, and sixty-fourths.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Depth {
     octaves: u32,
@@ -84,21 +71,21 @@ pub(crate) struct Depth {
 }
 
 impl Depth {
-    /// Whether a rate this many octaves lower would be under the rate floor.
+    /// Whether every residual at this rate rings before the horizon.
     #[inline(always)]
-    pub(crate) const fn is_floored_after(self, octaves: u64) -> bool {
-        (self.octaves as u64).wrapping_add(octaves) > (DEPTH_MAX / X_PER_OCTAVE) as u64
+    pub(crate) const fn is_shallow(self) -> bool {
+        self.octaves < SHALLOW_OCTAVES
     }
 
-
-    /// How far ahead residual `e` lasts at this rate: e / lambda sub-ticks, below 2^94, as a
-    /// distance between nodes. Rounded up to whole sub-ticks, after a 2^-32 of one is dropped.
+    /// How far ahead residual `e` lasts at a shallow rate: e / lambda sub-ticks as a distance
+    /// between nodes. Rounded up to whole sub-ticks, after a 2^-32 of one is dropped.
     #[inline(always)]
-    pub(crate) fn delay(self, e: u64) -> u128 {
+    pub(crate) fn shallow_delay(self, e: u64) -> u128 {
         debug_assert!(e <= crate::RESIDUAL_MAX, "residuals are bounded");
+        debug_assert!(self.is_shallow(), "deep rates are longer than a word");
         let Self { octaves, step } = self;
         // 2 e < 2^63.5 times a step below 2^64, in 2^-64; then 2^(27 + octaves) of it: a shift to
-        // the right by 1 to 37, as a product with 2^63 to 2^27 (shifts of two words are slow).
+        // the right by 3 to 37, as a product with 2^61 to 2^27 (shifts of two words are slow).
         let product = u128::from(e.wrapping_mul(2)) * u128::from(STEP[step]);
         let power = POWER[(DISTANCE_BITS.wrapping_add(octaves) & 63) as usize];
         let high = u128::from(low64(product >> 64)) * u128::from(power);
@@ -106,18 +93,51 @@ impl Depth {
         distance.wrapping_add(FRACTION) & !FRACTION
     }
 
+    /// As [`Self::shallow_delay`], for every rate; `None` beyond the horizon.
+    pub(crate) fn delay(self, e: u64) -> Option<u128> {
+        if self.is_shallow() {
+            return Some(self.shallow_delay(e));
+        }
+        let product = u128::from(e.wrapping_mul(2)) * u128::from(STEP[self.step]);
+        if product == 0 {
+            return Some(0);
+        }
+        let bits = 64 - DISTANCE_BITS;
+        let distance = if self.octaves < bits {
+            product >> (bits - self.octaves)
+        } else {
+            let shift = self.octaves - bits;
+            if shift >= product.leading_zeros() {
+                return None;
+            }
+            product << shift
+        };
+        if distance > HORIZON { None } else { Some(distance.wrapping_add(FRACTION) & !FRACTION) }
+    }
+
     /// Residual that passes over a distance between nodes at this rate: floor(elapsed * lambda)
     /// within 4 units of 2^-57, for a key that has not passed.
     #[inline(always)]
     pub(crate) fn consumed(self, distance: u128) -> u64 {
         let Self { octaves, step } = self;
-        // A shift to the right by 27 + octaves, 27 to 63, as a product. While the key is not in
-        // the past the result is at most 2 e + 1 < 2^64, so nothing is lost.
-        let power = POWER[((64 - DISTANCE_BITS).wrapping_sub(octaves) & 63) as usize];
-        let high = low64(distance >> 64).wrapping_mul(power);
-        let scaled = high | mul_high(low64(distance), power);
+        let scaled = if self.is_shallow() {
+            // A shift to the right by 27 + octaves, 27 to 61, as a product. While the key is not
+            // in the past the result is at most 2 e + 1 < 2^64, so nothing is lost.
+            let power = POWER[((64 - DISTANCE_BITS).wrapping_sub(octaves) & 63) as usize];
+            let high = low64(distance >> 64).wrapping_mul(power);
+            high | mul_high(low64(distance), power)
+        } else {
+            deep_shift(distance, octaves)
+        };
         mul_high(scaled, INVERSE_STEP[step]).wrapping_mul(2)
     }
+}
+
+/// distance / 2^(27 + octaves).
+#[cold]
+fn deep_shift(distance: u128, octaves: u32) -> u64 {
+    // From 27 + 35 on; a distance is below 2^126, so the result is below 2^64.
+    low64(distance.checked_shr(DISTANCE_BITS.saturating_add(octaves)).unwrap_or(0))
 }
 
 /// The bits of a distance below a sub-tick.
@@ -158,28 +178,36 @@ mod tests {
     // Goal: delay and consumption are inverse within rounding, over all depths.
     #[test]
     fn delay_then_consume_returns_the_residual() {
-        let scale = Scale::of_bucket(20);
+        let scale = Scale::of_bucket(200);
         for e in [0, 1, 1 << 20, 1 << 40, 1 << 57, (1 << 57) + 12_345, RESIDUAL_MAX] {
-            for depth in 0..=DEPTH_MAX + 700 {
-                let x = scale.anchor - depth;
-                let delay = scale.depth(x).delay(e);
-                assert!(delay < 1 << 126);
-                let back = scale.depth(x).consumed(delay);
+            let mut was_far = false;
+            for depth in 0..150 * 64 {
+                let rate = scale.depth(scale.anchor - depth);
+                let Some(delay) = rate.delay(e) else {
+                    assert!(depth >= 35 * 64);
+                    was_far = true;
+                    continue;
+                };
+                assert!(!was_far && delay <= HORIZON + FRACTION);
+                if rate.is_shallow() {
+                    assert_eq!(delay, rate.shallow_delay(e));
+                }
                 // One sub-tick is at most 2^5 residual units.
-                let error = back.abs_diff(e);
+                let error = rate.consumed(delay).abs_diff(e);
                 assert!(error <= 32 + 4, "e {e} depth {depth} error {error}");
             }
+            assert!(was_far == (e > 0));
         }
     }
 
     // Goal: a higher rate never waits longer.
     #[test]
     fn delay_is_monotone_in_rate() {
-        let scale = Scale::of_bucket(20);
+        let scale = Scale::of_bucket(40);
         for e in [1, 77, 1 << 30, 1 << 57, RESIDUAL_MAX] {
             let mut last = u128::MAX;
-            for x in (scale.anchor - DEPTH_MAX - 100)..=scale.anchor {
-                let delay = scale.depth(x).delay(e);
+            for x in 0..=scale.anchor {
+                let delay = scale.depth(x).delay(e).unwrap_or(u128::MAX);
                 assert!(delay <= last);
                 last = delay;
             }

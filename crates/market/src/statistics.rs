@@ -24,6 +24,6 @@ pub struct Statistics {
     pub rescaled: u64,
     /// Times the tick scale moved, each O(racing bidders).
     pub scale_moves: u64,
-    /// Racing bidders that now race at the rate floor instead of their own, lower rate.
-    pub at_rate_floor: u64,
+    /// Racing bidders whose clocks ring beyond the horizon of the heap, now.
+    pub far: u64,
 }

@@ -250,7 +250,7 @@ def _node(table: Table, cpus: int) -> NodeConfig:
         duration_ns=table.duration_ns("duration", default=None, least=1),
         seed=table.integer("seed", default=0, least=0, most=2**64 - 1),
         temperature_log2=table.integer(
-            "temperature_log2", default=TEMPERATURE_LOG2_DEFAULT, least=0, most=8
+            "temperature_log2", default=TEMPERATURE_LOG2_DEFAULT, least=0, most=4
         ),
         deterministic=deterministic,
         reserve_ppm=table.integer(

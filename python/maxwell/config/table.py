@@ -274,7 +274,12 @@ class Table:
             return default
         value = parse(self._data[key], what=self.what(key))
         if value < least:
-            self.fail(key, f"{key}: must be more: {self._data[key]!r}", code="MX1006")
+            self.fail(
+                key,
+                f"{key}: must be more: {self._data[key]!r}",
+                code="MX1006",
+                hint="more than nothing" if least == 1 else f"at least {least}",
+            )
         return value
 
     def _plain(self, key: str, text: str) -> str:

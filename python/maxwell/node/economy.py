@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maxwell.errors import InsufficientEnergy
 from maxwell.market.ledger import Credits, Ledger
 from maxwell.market.mint import open_books
 from maxwell.market.rewards import RewardBook
@@ -42,6 +43,7 @@ class Economy:
         resolvers: Mapping[str, Resolver] | None = None,
     ) -> None:
         self.ledger = Ledger()
+        self._income_ppm = fleet.income_shares_ppm if fleet.node.power_mw is not None else {}
         self._mint = open_books(fleet, self.ledger, idle_power_mw=idle_power_mw)
         self.rewards = RewardBook(
             fleet.rewards, self.ledger, base_dir=fleet.base_dir, resolvers=resolvers
@@ -54,10 +56,21 @@ class Economy:
             InsufficientEnergy: MX1301 when the account or the funds do not reach.
         """
         self.ledger.lease(entry.pid, entry.config.account, entry.funds_credits)
-        self.ledger.admission(entry.pid, entry.admitted.admission_credits)
+        try:
+            self.ledger.admission(entry.pid, entry.admitted.admission_credits)
+        except InsufficientEnergy:
+            self.ledger.close(entry.pid, None)
+            raise
         self.rewards.subscribe(entry.pid, entry.config.rewards)
         entry.rewards_open = self.rewards.is_open(entry.pid)
         return self.ledger.lease_balance(entry.pid)
+
+    def may_wait(self, entry: Entry) -> bool:
+        """Whether a process that its account cannot pay for now may be paid for out of income."""
+        return (
+            self._income_ppm.get(entry.config.account, 0) > 0
+            and entry.funds_credits >= entry.admitted.admission_credits
+        )
 
     def lease_again(self, entry: Entry, credits: int) -> None:
         """Leases what a process brought back that is placed on another cell before it ran."""

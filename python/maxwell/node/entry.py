@@ -66,6 +66,8 @@ class Entry:
         self.earned_credits = 0
         self.stdout_bytes = 0
         self.lost_bytes = 0
+        self.returned_credits = 0
+        """What its account got back at the end: its purse, and what had not reached it yet."""
         self._trend: deque[tuple[int, int, int]] = deque()
 
     @property
@@ -154,7 +156,7 @@ class Entry:
             tax_credits=figure("tax"),
             premium_credits=figure("premium"),
             admission_credits=self.admitted.admission_credits if self.placed else 0,
-            returned_credits=figure("returned"),
+            returned_credits=self.returned_credits,
             rent_unpaid=figure("rent_unpaid"),
             erased_bits=figure("erased_bits"),
             memory_byte_ns=figure("memory_byte_ns"),

@@ -329,7 +329,8 @@ class Node:
 
     def _place_due(self) -> None:
         for entry in self._entries.values():
-            if not entry.placed and entry.config.start_after_ns <= self._elapsed_ns:
+            waits = not entry.placed and entry.death is None
+            if waits and entry.config.start_after_ns <= self._elapsed_ns:
                 self._place_entry(entry)
 
     def _place_entry(self, entry: Entry) -> None:
@@ -339,14 +340,9 @@ class Node:
         try:
             credits = self._economy.place(entry)
         except InsufficientEnergy as error:
-            entry.death = Death(outcome="bankrupt", reason=f"it could not be placed: {error}")
-            self._journal.event(
-                "died",
-                self._elapsed_ns,
-                process=entry.name,
-                outcome="bankrupt",
-                reason=entry.death.reason,
-            )
+            if self._economy.may_wait(entry):
+                return
+            self._note_unplaced(entry, "bankrupt", f"it could not be placed: {error}")
             return
         entry.placed = True
         self._send_to_cell(entry, credits, min(alive, key=self._load_of))
@@ -357,6 +353,13 @@ class Node:
             account=entry.config.account,
             cell=entry.cell,
             funds_credits=credits,
+        )
+
+    def _note_unplaced(self, entry: Entry, outcome: Outcome, reason: str) -> None:
+        """Ends a process that no cell ever saw."""
+        entry.death = Death(outcome=outcome, reason=reason)
+        self._journal.event(
+            "died", self._elapsed_ns, process=entry.name, outcome=outcome, reason=reason
         )
 
     def _load_of(self, cell: Cell) -> tuple[int, int]:
@@ -511,7 +514,7 @@ class Node:
         slot = self._slots.read(entry.pid)
         entry.note(self._elapsed_ns, slot)
         self._pay(entry, self._economy.rewards.finish(entry.pid))
-        self._economy.close(entry, slot)
+        entry.returned_credits = self._economy.close(entry, slot)
         entry.death = death
         entry.ended_ns = t_ns
         record = entry.record()
@@ -612,6 +615,8 @@ class Node:
         self._epoch += 1
         for name, reason in self._kills:
             entry = self._by_name.get(name)
+            if entry is not None and not entry.placed and entry.death is None:
+                self._note_unplaced(entry, "killed", reason)
             if entry is not None and entry.is_alive:
                 message: Message = {"op": "kill", "pid": entry.pid, "outcome": "killed"}
                 self._tell(entry, {**message, "reason": reason})

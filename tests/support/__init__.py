@@ -1,0 +1,1 @@
+"""What tests of whole runs share: small guests, fleets, processes of our own, and the sums."""
