@@ -5,6 +5,7 @@ Everything here is a thin conversion of `crates/kernel`; policy lives in Python.
 `over_limit`, `engine`, `io`, `protocol`, `setup`, `trapped` and `bug`.
 """
 
+import builtins
 from os import PathLike
 from typing import Final, final
 
@@ -155,9 +156,9 @@ class Measurement:
     @property
     def memory_digest(self) -> int | None: ...
     @property
-    def stdout(self) -> bytes: ...
+    def stdout(self) -> builtins.bytes: ...
     @property
-    def stderr(self) -> bytes: ...
+    def stderr(self) -> builtins.bytes: ...
 
 def inspect(wasm: bytes) -> ModuleInfo:
     """Checks a module against the limits of admission without compiling it."""

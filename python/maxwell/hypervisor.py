@@ -25,7 +25,7 @@ from maxwell.node.power import energy_model
 from maxwell.observe.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from types import FrameType, TracebackType
 
     from maxwell.config import FleetConfig
@@ -409,7 +409,7 @@ def _run(
 
 
 @contextmanager
-def _signals(node: Node) -> Iterator[None]:
+def _signals(node: Node) -> Generator[None]:
     """Lets Ctrl-C and SIGTERM end the run instead of this process; a second one does not wait."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -437,7 +437,7 @@ def _is_interactive() -> bool:
 
 
 @contextmanager
-def _progress_line() -> Iterator[OnView]:
+def _progress_line() -> Generator[OnView]:
     """A progress line by rich, on a terminal or in a notebook."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

@@ -73,7 +73,9 @@ fn slice_switch(options: &Options, module: &Module, count: u32, target: Option<f
 fn slice_switches(options: &Options) {
     let many = if options.smoke { 50 } else { MANY };
     let module = Module::new(guests::SPIN, many);
-    for (count, target) in [(1, Some(250.0)), (100, Some(250.0)), (1_000, None), (MANY, Some(5_000.0))] {
+    for (count, target) in
+        [(1, Some(250.0)), (100, Some(250.0)), (1_000, None), (MANY, Some(5_000.0))]
+    {
         if count <= many {
             slice_switch(options, &module, count, target);
         }

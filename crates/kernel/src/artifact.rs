@@ -19,5 +19,6 @@ pub(crate) fn load(engine: &Engine, path: &Path) -> Result<Module> {
     // JUSTIFICATION: a cell must not compile (contracts 13, 10), and mapping a file is how one
     // machine shares compiled code; the engine offers no safe form of it.
     let module = unsafe { Module::deserialize_file(engine, path) };
-    module.map_err(|error| KernelError::Engine(format!("cannot load {}: {error:#}", path.display())))
+    module
+        .map_err(|error| KernelError::Engine(format!("cannot load {}: {error:#}", path.display())))
 }

@@ -350,10 +350,10 @@ impl Cell {
             timer_kind::WAKE if process.life == (Life::Blocked { until_ns: timer.at_ns }) => {
                 self.wake(index)
             }
-            timer_kind::RENT if process.rent_timer_ns == timer.at_ns => self.collect_rent(index, now),
-            timer_kind::DEADLINE => {
-                self.end(index, "deadline", "its deadline passed".to_owned())
+            timer_kind::RENT if process.rent_timer_ns == timer.at_ns => {
+                self.collect_rent(index, now)
             }
+            timer_kind::DEADLINE => self.end(index, "deadline", "its deadline passed".to_owned()),
             _ => Ok(()),
         }
     }

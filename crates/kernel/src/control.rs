@@ -260,4 +260,3 @@ pub fn encode(report: &EpochReport) -> Vec<u8> {
     frame.extend_from_slice(&body);
     frame
 }
-

@@ -19,10 +19,10 @@ use crate::clock::realtime_ns;
 use crate::engine::TABLE_ELEMENTS_MAX;
 use crate::error::{KernelError, Result};
 use crate::pages;
-use crate::purse::{BOND_PER_KIB, Purse};
-use crate::rent::{RentMeter, RentRates};
 use crate::pause::{Pause, PauseFuture, PauseSlot};
 use crate::prices::{HOST_BYTE_FUEL, HOST_CALL_FUEL};
+use crate::purse::{BOND_PER_KIB, Purse};
+use crate::rent::{RentMeter, RentRates};
 use crate::shared::{CellShared, GuestShared};
 use crate::wasi::{Exit, Stream, WasiConfig, WasiContext, WasiView};
 
@@ -408,9 +408,8 @@ fn classify(error: &wasmtime::Error, state: &GuestState) -> GuestExit {
     if error.is::<Killed>() {
         return GuestExit::Killed;
     }
-    let text = error
-        .downcast_ref::<Trap>()
-        .map_or_else(|| format!("{error:#}"), ToString::to_string);
+    let text =
+        error.downcast_ref::<Trap>().map_or_else(|| format!("{error:#}"), ToString::to_string);
     // A program whose allocator was refused aborts: `unreachable` in every libc known to us.
     let gave_up = matches!(error.downcast_ref::<Trap>(), Some(Trap::UnreachableCodeReached) | None);
     match state.memory_refused {

@@ -23,7 +23,6 @@ const EDQUOT: i32 = 19;
 const EFAULT: i32 = 21;
 const EINVAL: i32 = 28;
 const EMSGSIZE: i32 = 35;
-const ENOSPC: i32 = 51;
 const ENOSYS: i32 = 52;
 
 /// Bytes of a page that `discard` can give back.
@@ -59,32 +58,40 @@ fn define_market(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         books.bid_changed = true;
         0
     })?;
-    linker.func_wrap(MAXWELL, "urgency", |mut caller: Caller<'_, GuestState>, millis: i32| -> i32 {
-        caller.data_mut().charge(0);
-        let Ok(millis @ 0..=1000) = u32::try_from(millis) else { return -EINVAL };
-        let mut books = caller.data().shared.books();
-        books.urgency_millis = millis;
-        books.bid_changed = true;
-        0
-    })?;
+    linker.func_wrap(
+        MAXWELL,
+        "urgency",
+        |mut caller: Caller<'_, GuestState>, millis: i32| -> i32 {
+            caller.data_mut().charge(0);
+            let Ok(millis @ 0..=1000) = u32::try_from(millis) else { return -EINVAL };
+            let mut books = caller.data().shared.books();
+            books.urgency_millis = millis;
+            books.bid_changed = true;
+            0
+        },
+    )?;
     linker.func_wrap(MAXWELL, "transfer", transfer)?;
-    linker.func_wrap_async(MAXWELL, "sleep", |mut caller: Caller<'_, GuestState>, (ns,): (i64,)| {
-        caller.data_mut().charge(0);
-        let pause = u64::try_from(ns).ok().map(|ns| {
-            let state = caller.data_mut();
-            let guest_ns = state.monotonic_ns().saturating_add(ns);
-            state.pause(Pause::Until { guest_ns })
-        });
-        Box::new(async move {
-            match pause {
-                Some(pause) => {
-                    pause.await;
-                    0
+    linker.func_wrap_async(
+        MAXWELL,
+        "sleep",
+        |mut caller: Caller<'_, GuestState>, (ns,): (i64,)| {
+            caller.data_mut().charge(0);
+            let pause = u64::try_from(ns).ok().map(|ns| {
+                let state = caller.data_mut();
+                let guest_ns = state.monotonic_ns().saturating_add(ns);
+                state.pause(Pause::Until { guest_ns })
+            });
+            Box::new(async move {
+                match pause {
+                    Some(pause) => {
+                        pause.await;
+                        0
+                    }
+                    None => -EINVAL,
                 }
-                None => -EINVAL,
-            }
-        })
-    })?;
+            })
+        },
+    )?;
     Ok(())
 }
 
@@ -95,7 +102,11 @@ fn define_information(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         linker.func_wrap(
             MAXWELL,
             name,
-            move |mut caller: Caller<'_, GuestState>, _question: i32, _ptr: i32, _len: i32| -> i32 {
+            move |mut caller: Caller<'_, GuestState>,
+                  _question: i32,
+                  _ptr: i32,
+                  _len: i32|
+                  -> i32 {
                 caller.data_mut().charge(0);
                 caller.data_mut().note_unsupported(name);
                 -ENOSYS
@@ -119,7 +130,7 @@ fn transfer(mut caller: Caller<'_, GuestState>, process: i32, credits: i64) -> i
     }
     let runway = books.rent.runway();
     if !books.purse.send(credits, runway) {
-        return -ENOSPC;
+        return -EDQUOT;
     }
     books.transfers.push_back((process, credits));
     0

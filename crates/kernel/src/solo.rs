@@ -87,7 +87,8 @@ pub struct Measurement {
 /// [`KernelError::InvalidModule`] and [`KernelError::Engine`].
 pub fn compile(wasm: &[u8], metering: Metering) -> Result<(Engine, Module)> {
     let engine = engine(EngineOptions { metering, guests_max: None, cache: None })?;
-    let module = Module::new(&engine, wasm).map_err(|e| KernelError::InvalidModule(e.to_string()))?;
+    let module =
+        Module::new(&engine, wasm).map_err(|e| KernelError::InvalidModule(e.to_string()))?;
     Ok((engine, module))
 }
 
@@ -167,9 +168,9 @@ fn describe(measured: &mut Measurement, end: GuestEnd, shared: &GuestShared) {
     measured.exit = match end.exit {
         GuestExit::Exited(code) => format!("exited {code}"),
         GuestExit::Killed => "stopped".to_owned(),
-        GuestExit::Trapped(why)
-        | GuestExit::OutOfMemory(why)
-        | GuestExit::CannotPayMemory(why) => why,
+        GuestExit::Trapped(why) | GuestExit::OutOfMemory(why) | GuestExit::CannotPayMemory(why) => {
+            why
+        }
     };
     let mut books = shared.books();
     measured.memory_bytes_max = books.rent.resident_bytes_max();

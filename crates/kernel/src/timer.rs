@@ -7,7 +7,7 @@
 const TICK_SHIFT: u32 = 20;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
-const LEVELS: usize = 6;
+const LEVELS: u32 = 6;
 
 /// One expiry: whom it concerns and which of the owner's generations armed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,13 +38,7 @@ impl TimerWheel {
     #[must_use]
     pub fn new(now_ns: u64) -> Self {
         let levels = (0..LEVELS).map(|_| (0..SLOTS).map(|_| Vec::new()).collect()).collect();
-        Self {
-            now_tick: now_ns >> TICK_SHIFT,
-            levels,
-            due: Vec::new(),
-            len: 0,
-            next_ns: u64::MAX,
-        }
+        Self { now_tick: now_ns >> TICK_SHIFT, levels, due: Vec::new(), len: 0, next_ns: u64::MAX }
     }
 
     /// Arms `timer`; one in the past is due at the next call of [`TimerWheel::expire`].
@@ -61,10 +55,9 @@ impl TimerWheel {
             return;
         }
         let distance = tick ^ self.now_tick;
-        let level = ((63 - distance.leading_zeros()) / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
-        let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
-        let slot = (tick >> shift) as usize & (SLOTS - 1);
-        self.levels[level][slot].push(timer);
+        let level = ((63 - distance.leading_zeros()) / SLOT_BITS).min(LEVELS - 1);
+        let slot = slot_of(tick >> (SLOT_BITS * level));
+        self.levels[level as usize][slot].push(timer);
     }
 
     /// No timer is due before this time, ns.
@@ -103,12 +96,12 @@ impl TimerWheel {
         let next = self.next_boundary().min(target);
         self.now_tick = next;
         for level in (0..LEVELS).rev() {
-            let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
+            let shift = SLOT_BITS * level;
             if level > 0 && next & ((1 << shift) - 1) != 0 {
                 continue;
             }
-            let slot = (next >> shift) as usize & (SLOTS - 1);
-            for timer in std::mem::take(&mut self.levels[level][slot]) {
+            let slot = slot_of(next >> shift);
+            for timer in std::mem::take(&mut self.levels[level as usize][slot]) {
                 self.place(timer);
             }
         }
@@ -117,13 +110,12 @@ impl TimerWheel {
     /// The first tick after now whose slot, at any level, holds a timer.
     fn next_boundary(&self) -> u64 {
         let mut best = u64::MAX;
-        for (level, slots) in self.levels.iter().enumerate() {
-            let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
+        for (level, slots) in (0..LEVELS).zip(&self.levels) {
+            let shift = SLOT_BITS * level;
             let current = self.now_tick >> shift;
             // A slot of this level shares all higher bits with now, except on the top level.
-            let ahead = (1..=SLOTS as u64).find(|ahead| {
-                !slots[(current + ahead) as usize & (SLOTS - 1)].is_empty()
-            });
+            let ahead =
+                (1..=SLOTS as u64).find(|ahead| !slots[slot_of(current + ahead)].is_empty());
             if let Some(ahead) = ahead {
                 best = best.min((current + ahead) << shift);
             }
@@ -136,6 +128,11 @@ impl TimerWheel {
         let boundary = self.next_boundary();
         due.min(if boundary > u64::MAX >> TICK_SHIFT { u64::MAX } else { boundary << TICK_SHIFT })
     }
+}
+
+/// The slot of a tick on its level: its lowest six bits.
+fn slot_of(tick: u64) -> usize {
+    usize::try_from(tick & (SLOTS as u64 - 1)).unwrap_or(0)
 }
 
 #[cfg(test)]

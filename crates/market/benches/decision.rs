@@ -255,23 +255,6 @@ fn unchanged(plan: &Plan) {
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--smoke");
-    let only = std::env::var("ONLY").unwrap_or_default();
-    if only == "quick" {
-        let plan = Plan { blocks: 200, operations: 20_000 };
-        decisions(100, 40.0, &plan);
-        decisions(10000, 40.0, &plan);
-        hot_winner(100, &plan);
-        changes(100, None, &plan);
-        changes(10000, None, &plan);
-        unchanged(&plan);
-        return;
-    }
-    if only == "decide" {
-        let (mut ours, _) = auction(&bids(100, &mut Random(1)));
-        for _ in 0..std::env::var("N").unwrap().parse::<u32>().unwrap() { black_box(ours.decide()); }
-        println!("{:?}", ours.statistics());
-        return;
-    }
     let plan = |operations: u32| {
         if smoke {
             Plan { blocks: 2, operations: operations / 1_000 }
@@ -287,9 +270,8 @@ fn main() {
     for &(count, target) in sizes {
         decisions(count, target, &plan(20_000));
     }
-    for &(count, target) in sizes {
+    for &(count, _) in sizes {
         changes(count, (count <= 10_000).then_some(25.0), &plan(20_000));
-        let _ = target;
     }
     for &(count, _) in sizes {
         hot_winner(count, &plan(20_000));

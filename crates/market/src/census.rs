@@ -42,7 +42,6 @@ impl Census {
         let top = self.buckets.iter().rposition(|&count| count > 0)?;
         u32::try_from(top).ok()
     }
-
 }
 
 /// lambda(x) in units of 2^-24 of the rate of cost price, in 1 ..= 2^96.

@@ -22,7 +22,7 @@ pub struct Residual {
     pub wins: u64,
 }
 
-/// The source of draws: e = -ln u, u = PRF(seed, account, cell, wins).
+/// The source of draws: e = -ln u, u = PRF(seed, account, cell, wins) / 2^64, its last bit set.
 ///
 /// The PRF is SipHash-1-3 over the little-endian bytes of account (8) and wins (8), under a key
 /// for the cell: the 128-bit SipHash-2-4 of the cell's little-endian bytes (4) under the

@@ -122,7 +122,8 @@ mod tests {
             assert_eq!(far.first(clock), Some(expected));
             far.assert_invariants();
         }
-        for (index, expected) in [(4, Some(2)), (2, Some(1)), (0, Some(1)), (1, Some(3)), (3, None)] {
+        for (index, expected) in [(4, Some(2)), (2, Some(1)), (0, Some(1)), (1, Some(3)), (3, None)]
+        {
             far.remove(index);
             assert_eq!(far.first(clock), expected);
             far.assert_invariants();

@@ -259,7 +259,10 @@ impl RaceHeap {
 
     /// Checks heap order and that positions are the inverse of slots; O(n).
     pub(crate) fn assert_invariants(&self) {
-        assert!(self.len() == 0 || self.end <= self.lines.len() * ARITY, "BUG: nodes beyond the lines");
+        assert!(
+            self.len() == 0 || self.end <= self.lines.len() * ARITY,
+            "BUG: nodes beyond the lines"
+        );
         for slot in ROOT..self.end {
             let node = self.node(slot);
             let index = node.index() as usize;

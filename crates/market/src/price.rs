@@ -38,8 +38,7 @@ pub(crate) fn critical_price(threshold: &Threshold) -> u64 {
     let quotient = won / (lost >> 32).max(1);
     // R = mantissa 2^-octaves, the mantissa in [1, 2).
     let carry = quotient >> 32;
-    let octaves =
-        u64::from(won_zeros.wrapping_sub(lost_zeros)).wrapping_add(1).wrapping_sub(carry);
+    let octaves = u64::from(won_zeros.wrapping_sub(lost_zeros)).wrapping_add(1).wrapping_sub(carry);
     // Octaves over 2^m are whole levels, so only the mantissa needs a root.
     let shift = 6u32.wrapping_sub(temperature_log2) & 63;
     let level = i64::from(level).wrapping_sub((octaves << shift).cast_signed());

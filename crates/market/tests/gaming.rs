@@ -11,8 +11,8 @@
 
 mod common;
 
-use common::random::Random;
 use common::race::{Mutation, Race};
+use common::random::Random;
 use common::{auction, config};
 use maxwell_market::{Auction, AuctionError, BidderId};
 

@@ -344,9 +344,8 @@ fn run_lengths_are_geometric() {
             run = 0;
         }
     }
-    let law: Vec<f64> = (0..60)
-        .map(|k| if k < 59 { p.powi(k) * (1.0 - p) } else { p.powi(59) })
-        .collect();
+    let law: Vec<f64> =
+        (0..60).map(|k| if k < 59 { p.powi(k) * (1.0 - p) } else { p.powi(59) }).collect();
     assert!(pearson_z(&runs, &law).abs() < 4.0);
     let lazy = auction.statistics().decisions_lazy as f64 / DECISIONS as f64;
     assert!(lazy > 0.7, "most decisions leave the heap alone: {lazy}");

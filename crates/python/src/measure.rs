@@ -105,7 +105,9 @@ pub(crate) fn measure(
     let metering = if metered { Metering::Fuel } else { Metering::Off };
     let measured = guarded(py, move || {
         let (engine, module) = solo::compile(&wasm, metering)?;
-        (0..repeat).map(|_| solo::measure(&engine, &module, &options)).collect::<Result<Vec<_>, _>>()
+        (0..repeat)
+            .map(|_| solo::measure(&engine, &module, &options))
+            .collect::<Result<Vec<_>, _>>()
     })?;
     Ok(measured.into_iter().map(Measurement).collect())
 }

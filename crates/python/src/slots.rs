@@ -50,9 +50,28 @@ macro_rules! slot {
 }
 
 slot!(
-    pid, state, energy_uj, uncollected_uj, rent_unpaid, fuel, cpu_ns, bytes, calls, slices, wins,
-    memory_bytes, memory_bytes_max, erased_bits, bid_ppm, price_ppm, born_ns, died_ns, stdout_bytes,
-    lost_bytes, reports, bankrupt_ns,
+    pid,
+    state,
+    energy_uj,
+    uncollected_uj,
+    rent_unpaid,
+    fuel,
+    cpu_ns,
+    bytes,
+    calls,
+    slices,
+    wins,
+    memory_bytes,
+    memory_bytes_max,
+    erased_bits,
+    bid_ppm,
+    price_ppm,
+    born_ns,
+    died_ns,
+    stdout_bytes,
+    lost_bytes,
+    reports,
+    bankrupt_ns,
 );
 
 /// The mapping with all slots of a run.

@@ -19,8 +19,8 @@ CPU time, the least-squares fit returns β = core power and α = γ = δ = 0, wh
 Only a counter (RAPL) can separate α from β; see `maxwell.energy.calibrate`.
 
 **Deterministic mode** must not depend on this machine. There β is folded into α with a documented
-constant rate of 12 fuel per nanosecond (a plain operator costs 8 fuel, so that this is 1.5
-operators per nanosecond), written as 83 picoseconds per fuel.
+constant rate of 50 fuel per nanosecond (a plain operator costs 8 fuel, a folded one 2; the sample
+kernels run at 26 to 110 fuel per nanosecond here), written as 20 picoseconds per fuel.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ IDLE_POWER_PER_CELL_MW_DEFAULT: Final = 1_000
 SWITCH_NS_DEFAULT: Final = 1_000
 """The cost of entering and leaving a guest, as time: about one microsecond (contract 2)."""
 
-PICOSECONDS_PER_FUEL_DETERMINISTIC: Final = 83
-"""12 fuel a nanosecond is 83⅓ ps a fuel; the 0.4 % below is part of the definition."""
+PICOSECONDS_PER_FUEL_DETERMINISTIC: Final = 20
+"""50 fuel a nanosecond."""
 
 MODELLED_INTERVAL_PPM: Final = 400_000
 """±40 %: what a power per core that was not measured on this machine is good for."""
@@ -120,8 +120,8 @@ class EnergyModel(msgspec.Struct, frozen=True, kw_only=True):
         """Returns the model of deterministic mode: the same on every machine.
 
         Time costs nothing (β = 0), and so do bytes and calls, whose fuel is charged already; fuel
-        costs what a busy core draws in its 83 ps. With the default 5 W that is 415 pJ per fuel,
-        332 µJ for a quantum of 800,000 fuel.
+        costs what a busy core draws in its 20 ps. With the default 5 W that is 100 pJ per fuel,
+        80 µJ for a quantum of 800,000 fuel.
 
         Args:
             core_power_mw: power of a busy core in milliwatts; 5,000 when None.
@@ -229,7 +229,7 @@ def fold_alpha_pj_per_fuel(
 ) -> int:
     """Returns α with β folded in: what a unit of fuel costs when its time is a constant.
 
-    Rounded down, so that the error is below 1 pJ per fuel (0.24 % at the defaults).
+    Rounded down, so that the error is below 1 pJ per fuel (none at the defaults).
     """
     assert min(alpha_pj_per_fuel, beta_pj_per_ns, picoseconds_per_fuel) >= 0
     return alpha_pj_per_fuel + beta_pj_per_ns * picoseconds_per_fuel // 1_000

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -174,10 +175,7 @@ class Cell:
             _, stderr = self._process.communicate()
         status = self._process.returncode
         said = stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        if status < 0:
-            how = f"killed by {_signal_name(-status)}"
-        else:
-            how = f"exited with {status}"
+        how = f"killed by {_signal_name(-status)}" if status < 0 else f"exited with {status}"
         parts = [how, self.failure, said or None]
         return "; ".join(part for part in parts if part)
 
@@ -187,18 +185,13 @@ class Cell:
 
     def is_zombie_waited(self, *, timeout_s: float) -> bool:
         """Waits until the process has ended, without reaping it; returns whether it has."""
-        deadline = os.times().elapsed + timeout_s
-        while os.times().elapsed < deadline:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
             flags = os.WEXITED | os.WNOWAIT | os.WNOHANG
             if os.waitid(os.P_PID, self.pid, flags) is not None:
                 return True
-            self._socket_wait()
+            time.sleep(0.001)
         return False
-
-    def _socket_wait(self) -> None:
-        import time
-
-        time.sleep(0.001)
 
     def restart(self) -> None:
         """Starts a new process for the same cell; its figures go on."""

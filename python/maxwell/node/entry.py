@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from maxwell.node.record import ProcessRecord
-from maxwell.node.view import ProcessState, ProcessView
+from maxwell.node.view import Outcome, ProcessState, ProcessView
 
 if TYPE_CHECKING:
     from maxwell._native import Slot
     from maxwell.config import ProcessConfig
     from maxwell.node.admission import Admitted
-    from maxwell.node.view import Outcome
 
 STATES: Final[dict[int, ProcessState]] = {
     0: "pending",
@@ -127,7 +126,7 @@ class Entry:
         (t0, energy0, balance0), (t1, energy1, balance1) = self._trend[0], self._trend[-1]
         if t1 <= t0:
             return 0, None
-        # One microjoule a nanosecond is 10^6 mW... times 10^3: uJ/ns = kW = 10^6 mW.
+        # One microjoule in a nanosecond is a kilowatt.
         power_mw = (energy1 - energy0) * 1_000_000 // (t1 - t0)
         falling = balance0 - balance1
         left_s = balance1 * (t1 - t0) / falling / _NS if falling > 0 else None

@@ -1,4 +1,4 @@
-"""What a run tells: events into its folder, views to whoever watches, output to whoever takes it."""
+"""What a run tells: events into its folder, views and output to whoever watches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maxwell.node.view import NodeView
-
-OnView = "Callable[[NodeView], None]"
 
 
 class Journal:

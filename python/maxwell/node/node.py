@@ -41,12 +41,11 @@ from maxwell.node.wire import (
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from maxwell._native import Slot
     from maxwell.config import FleetConfig, ProcessConfig
-    from maxwell.energy import EnergyModel
     from maxwell.market.resolvers import Resolver
     from maxwell.market.rewards import Payout
     from maxwell.node.journal import Journal
@@ -154,6 +153,8 @@ class Node:
             self._start_cells()
             started_at = datetime.now(UTC).isoformat(timespec="seconds")
             self._start_ns = time.monotonic_ns()
+            # What set-up took belongs to the run's energy, not to the power of its first epoch.
+            self._last_power = (self._energy.read().metered_uj, 0)
             self._announce()
             if self._virtual:
                 self._run_virtual()
@@ -385,8 +386,11 @@ class Node:
                 "args": [entry.name, *config.args],
                 "env": [list(pair) for pair in config.env],
                 "dirs": [
-                    {"guest": d.guest, "host": str(self._host_dir(entry, d.host, d.read_only)),
-                     "read_only": d.read_only}
+                    {
+                        "guest": d.guest,
+                        "host": str(self._host_dir(entry, d.host, d.read_only)),
+                        "read_only": d.read_only,
+                    }
                     for d in config.dirs
                 ],
                 "credits": credits,
@@ -490,9 +494,7 @@ class Node:
 
     def _transfer(self, entry: Entry, event: Transferred) -> None:
         slot = self._slots.read(entry.pid)
-        target = self._economy.transfer(
-            entry, self._entries.get(event.to), event.credits, slot
-        )
+        target = self._economy.transfer(entry, self._entries.get(event.to), event.credits, slot)
         self._tell(target, {"op": "fund", "pid": target.pid, "credits": event.credits})
 
     def _bury(self, entry: Entry, event: Died) -> None:
@@ -755,8 +757,7 @@ class Node:
         conserved = (
             credits.conserved
             and split.processes == credits.burned + uncollected
-            and split.metered
-            == split.processes + split.idle + split.system + split.unattributed
+            and split.metered == split.processes + split.idle + split.system + split.unattributed
         )
         warning = unattributed_warning(split, provenance=reading.provenance)
         if warning is not None:
@@ -787,7 +788,7 @@ class Node:
             uncollected_uj=uncollected,
             credits=credits,
             market_overhead_ratio=max(0.0, (cpu_ns - slice_ns) / cpu_ns) if cpu_ns else 0.0,
-            metering_overhead_ratio=0.0 if self._virtual else metering_overhead(),
+            metering_overhead_ratio=self._metering_overhead(),
             cells=cells,
             provenance=reading.provenance,
             model=self._model,
@@ -798,6 +799,16 @@ class Node:
             warnings=tuple(self._journal.warnings),
             interrupted=self._interrupted,
         )
+
+    def _metering_overhead(self) -> float:
+        """What metering costs these programs; 0 in deterministic mode, which reads no real time."""
+        if self._virtual:
+            return 0.0
+        distinct = {
+            entry.admitted.digest: (entry.admitted.path, (entry.name, *entry.config.args))
+            for entry in self._by_name.values()
+        }
+        return metering_overhead(distinct.values())
 
     def _cell_record(self, cell: Cell) -> CellRecord:
         totals = cell.totals()

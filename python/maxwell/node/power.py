@@ -21,14 +21,19 @@ from maxwell.energy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from maxwell.config import NodeConfig
     from maxwell.node.cells import Cell, CellTotals
 
-SAMPLE_KERNELS: Final = ("spin", "sieve", "leech")
-OVERHEAD_FUEL: Final = 400_000_000
-"""About 10 ms of work for each kernel of the overhead sample."""
+SAMPLE_NS: Final = 50_000_000
+"""Of each program, for the sample of what metering costs."""
+SAMPLE_NS_MIN: Final = 1_000_000
+"""Less unmetered work than this tells nothing."""
+SAMPLE_MODULE_BYTES_MAX: Final = 256 << 10
+"""A larger module takes longer to compile than the sample is worth."""
+SAMPLE_PROGRAMS_MAX: Final = 8
 _SWITCH_CALLS: Final = 2_000
 
 
@@ -49,7 +54,9 @@ def measure_kernel(kernel: str, fuel_limit: int, /) -> Measurement:
         # The greeter makes a handful of calls and ends; its runs are added up.
         repeat = max(1, min(200, fuel_limit // 100_000))
     runs = measure(
-        sample_bytes(guest), args=[kernel, *_ARGUMENTS.get(kernel, ())], fuel_max=fuel_limit,
+        sample_bytes(guest),
+        args=[kernel, *_ARGUMENTS.get(kernel, ())],
+        fuel_max=fuel_limit,
         repeat=repeat,
     )
     return Measurement(
@@ -92,24 +99,46 @@ def energy_model(node: NodeConfig | None = None, *, cells: int = 1) -> EnergyMod
     return calibrate(measure_kernel, core_power_mw=core, idle_power_mw=idle, cells=cells)
 
 
-def metering_overhead() -> float:
+def metering_overhead(programs: Iterable[tuple[Path, Sequence[str]]]) -> float:
     """Returns what metering costs: time of metered over unmetered code, less one.
 
-    Measured now on the sample kernels, each to its end, median of three. The programs of a run
-    have other mixes of operators: `make bench` measures several of them.
-    """
-    from maxwell._native import measure
+    A short sample, taken now: each small program of the run is run alone, without its folders, for
+    at most `SAMPLE_NS`, metered and then unmetered to the same end (its own, or the same host
+    call). Programs that are too large to compile twice here, or that make no host call in that
+    time and do not end, tell nothing; where none does, a sieve of primes stands in. `make bench`
+    measures large programs.
 
+    Args:
+        programs: path of the module, and the arguments with the program's name first.
+    """
     metered_ns = unmetered_ns = 0
-    for wasm, args in ((sample_bytes("sieve"), ["sieve", "200000"]),):
-        for metered in (True, False):
-            runs = measure(wasm, args=args, metered=metered, repeat=3)
-            median = sorted(run.cpu_ns for run in runs)[len(runs) // 2]
-            if metered:
-                metered_ns += median
-            else:
-                unmetered_ns += median
+    for path, args in list(programs)[:SAMPLE_PROGRAMS_MAX]:
+        wasm = path.read_bytes()
+        if len(wasm) <= SAMPLE_MODULE_BYTES_MAX:
+            with_fuel, without = _sample(wasm, args)
+            metered_ns += with_fuel
+            unmetered_ns += without
+    if unmetered_ns < SAMPLE_NS_MIN:
+        metered_ns, unmetered_ns = _sample(sample_bytes("sieve"), ("sieve", "10000000"))
     return metered_ns / unmetered_ns - 1 if unmetered_ns else 0.0
+
+
+def _sample(wasm: bytes, args: Sequence[str]) -> tuple[int, int]:
+    """Returns CPU time of metered and of unmetered code over the same work; zeros for no work."""
+    from maxwell._native import KernelError, measure
+
+    given = list(args)
+    try:
+        first = measure(wasm, args=given, wall_ns_max=SAMPLE_NS)[0]
+        if not first.completed and first.calls == 0:
+            return 0, 0
+        # The same host call ends both, also for a guest that waits for its clock to move.
+        calls = max(1, first.calls) if first.calls else None
+        metered = measure(wasm, args=given, calls_max=calls, repeat=3)
+        unmetered = measure(wasm, args=given, calls_max=calls, metered=False, repeat=3)
+    except KernelError:
+        return 0, 0
+    return min(run.cpu_ns for run in metered), min(run.cpu_ns for run in unmetered)
 
 
 class NodeEnergy:

@@ -284,11 +284,15 @@ impl Cell {
         let process = &self.processes[index];
         let books = process.shared.books();
         let (unpaid, runway) = (books.rent_unpaid, books.rent.runway());
-        let mib = books.rent.resident_bytes() as f64 / f64::from(1 << 20);
+        let kib = books.rent.resident_bytes() >> 10;
         drop(books);
+        let credits = if unpaid == 1 { "credit" } else { "credits" };
         let reason = format!(
-            "the purse could not pay its rent: {unpaid} credits short at {runway} credits per \
-             second for {mib:.1} MiB"
+            "the purse could not pay its rent: {} {credits} short at {} credits per second for {} \
+             KiB",
+            grouped(unpaid),
+            grouped(runway),
+            grouped(kib),
         );
         self.end(index, "bankrupt", reason)
     }
@@ -326,9 +330,11 @@ impl Cell {
             }
             GuestExit::Killed => ("killed", "ended by the cell".to_owned(), None),
             GuestExit::Trapped(why) => ("trapped", why, None),
-            GuestExit::OutOfMemory(why) => {
-                ("out_of_memory", format!("it gave up after its memory limit refused it: {why}"), None)
-            }
+            GuestExit::OutOfMemory(why) => (
+                "out_of_memory",
+                format!("it gave up after its memory limit refused it: {why}"),
+                None,
+            ),
             GuestExit::CannotPayMemory(why) => {
                 let reason =
                     format!("it gave up after its purse could not bond more memory: {why}");
@@ -372,7 +378,14 @@ impl Cell {
         self.bury(index);
         self.totals.mix(u64::from(pid) << 32 | 0xdead);
         let outcome = outcome.to_owned();
-        self.events.push(CellEvent::Died { pid, t_ns: now, outcome, reason, exit_code, unsupported });
+        self.events.push(CellEvent::Died {
+            pid,
+            t_ns: now,
+            outcome,
+            reason,
+            exit_code,
+            unsupported,
+        });
         Ok(())
     }
 
@@ -410,5 +423,31 @@ impl Cell {
                 self.events.push(CellEvent::Output { pid, stream, data, lost });
             }
         }
+    }
+}
+
+/// A number with its thousands apart, for people.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_apart() {
+        assert_eq!(grouped(7), "7");
+        assert_eq!(grouped(999), "999");
+        assert_eq!(grouped(1_000), "1,000");
+        assert_eq!(grouped(12_345_678), "12,345,678");
     }
 }

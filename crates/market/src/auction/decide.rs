@@ -29,7 +29,7 @@ impl Auction {
     /// the first, the heap is not touched. `None` when nobody races: the core sleeps.
     ///
     /// O(1) for a winner that stays first, else O(log n); no allocation. O(n) when the range of
-    /// rates that race has moved by more than 2^35 (at T = 1/4 and quality one it never does).
+    /// rates that race has moved by more than 2^35 (at T = 1/4 and quality one: practically never).
     #[inline]
     pub fn decide(&mut self) -> Option<Decision> {
         let Some(first) = self.heap.first() else {
@@ -45,8 +45,7 @@ impl Auction {
         let node = Node::new(key.wrapping_add(rate.shallow_delay(bidder.e_next)), index);
         let second = self.heap.second();
         self.book(index, key);
-        let critical_ppm =
-            second.map_or(0, |(_, losing)| self.price_of_distances(first, losing));
+        let critical_ppm = second.map_or(0, |(_, losing)| self.price_of_distances(first, losing));
         let runner_up = second.map(|(_, losing)| losing.index());
         let decision = self.decision(index, critical_ppm, runner_up);
         self.now = key;

@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "tests")]
+
 use super::{Auction, AuctionConfig};
 use crate::bidder::BidderId;
 use crate::clock::Residual;
@@ -98,8 +100,7 @@ fn expected(auction: &Auction, slots: usize) -> Vec<(Decision, f64)> {
     let decision = |&winner: &u32| {
         let bidder = &auction.bidders[winner as usize];
         let critical = losing.map_or(0.0, |losing| {
-            let ratio =
-                auction.residual_now(winner) as f64 / auction.residual_now(losing) as f64;
+            let ratio = auction.residual_now(winner) as f64 / auction.residual_now(losing) as f64;
             let quality = f64::from(bidder.quality_level()) / 64.0;
             let t = 1.0 / f64::from(1u32 << auction.temperature_log2);
             (score(losing) - quality + ratio.log2() * t).exp2()
