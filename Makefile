@@ -66,7 +66,7 @@ $(GUEST_STAMP): $(VENV_STAMP)
 
 NATIVE_STAMP := $(STAMPS)/native
 $(NATIVE_STAMP): $(VENV_STAMP) pyproject.toml $(RUST_SOURCES)
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
+	PIP_QUIET=1 VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin develop --release --locked --quiet
 	@touch $@
 
 .PHONY: venv native samples build fleet

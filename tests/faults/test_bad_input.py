@@ -67,8 +67,7 @@ def test_a_module_that_cannot_run(tmp_path: Path, name: str) -> None:
     make, code = MODULES[name]
     (tmp_path / "x.wasm").write_bytes(make())
     done = maxwell("run", "x.wasm", cwd=tmp_path)
-    expected = 137 if code == "MX1203" else 126
-    assert_refused(done, expected, code, "x.wasm")
+    assert_refused(done, 126, code, "'x'")
     assert done.out == b""
 
 
@@ -193,9 +192,7 @@ def test_a_fleet_file_that_makes_no_sense(tmp_path: Path, text: str, code: str) 
 def test_a_fleet_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "f.toml").write_bytes(content)
     done = maxwell("run", "f.toml", cwd=tmp_path)
-    assert done.code == 2, done.err
-    assert done.err.startswith("error: ")
-    assert_no_inside_view(done.err)
+    assert_refused(done, 2, "MX1002")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +300,18 @@ def test_a_gigabyte_of_output(tmp_path: Path) -> None:
     assert "output" in done.err
 
 
-def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+def test_what_a_module_prints_too_fast_is_counted(tmp_path: Path) -> None:
+    from support.guests import REPOSITORY
+
+    module = REPOSITORY / "build/guests/chatty.wasm"
+    done = maxwell("run", str(module), "--deterministic", "--", "3000000", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "warning: 2.61 MiB of its output were dropped" in done.err
+    assert len(done.out) == 256 << 10
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away(tmp_path: Path, unbuffered: str) -> None:
     """`maxwell run … | head -1`: 141 as for any program that is cut off, and no complaint."""
     import subprocess
     import sys
@@ -312,10 +320,11 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     from support.program import CODE, environment
 
     module = REPOSITORY / "build/guests/chatty.wasm"
+    # Both with Python's own buffer, which sees a pipe break, and without.
     child = subprocess.Popen(
         [sys.executable, "-c", CODE, "run", str(module), "--deterministic", "--", "3000000"],
         cwd=tmp_path,
-        env=environment(),
+        env=environment({"PYTHONUNBUFFERED": unbuffered}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -356,6 +365,7 @@ def test_a_disk_that_fills_up(tmp_path: Path) -> None:
         lines = (small / "run/events.jsonl").read_bytes()
         assert lines == b"" or lines.endswith(b"\n")
         # The report may find room or not; either it is whole, or the exit code says so.
+        assert done.code in (0, 125)
         if done.code == 0:
             assert report_of(small / "run")["conservation_ok"] is True
         else:

@@ -54,7 +54,8 @@ def maxwell(
 def assert_refused(done: Done, code: int, *words: str) -> None:
     """Checks that a failure is an answer: a code, an error, a hint, and no inside view."""
     assert done.code == code, done.err
-    assert done.err.startswith("error: "), done.err
+    # A fleet's header may stand before it.
+    assert f"\n{done.err}".count("\nerror: ") == 1, done.err
     assert "\nhint: " in done.err, done.err
     assert_no_inside_view(done.err)
     for word in words:

@@ -62,7 +62,7 @@ pub fn engine(options: EngineOptions<'_>) -> Result<Engine> {
         .wasm_function_references(false)
         .wasm_exceptions(true)
         // Atomic operators on memories of one owner: real compilers emit them. Memories shared
-        // between threads stay impossible (docs/decisions/0002-atomics-without-threads.md).
+        // between threads stay impossible (docs/decisions/0003-atomics-without-threads.md).
         .wasm_threads(true)
         .shared_memory(false)
         .collector(Collector::DeferredReferenceCounting)

@@ -115,7 +115,10 @@ def run_command_line(arguments: Sequence[str]) -> int:
             args=list(arguments), prog_name="maxwell", standalone_mode=False, obj=settings
         )
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # Click turns a broken pipe below a verb into `sys.exit(1)`.
+        if isinstance(error, SystemExit) and error.code != 1:
+            raise
         # Python flushes again at exit; nobody reads, so it may not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_PIPE

@@ -47,12 +47,25 @@ def print_data(renderable: RenderableType) -> None:
     sys.stdout.write("".join(f"{line}\n" for line in lines))
 
 
+def printable(text: str) -> str:
+    """Returns a text without the characters that command a terminal, which guests may choose.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def print_error(message: str, hint: str | None = None, *, code: str | None = None) -> None:
     """Prints `error: message`, then an empty line and `hint: …`, to standard error."""
     from rich.text import Text
 
     console = stderr_console()
-    parts = Text.assemble(("error", "bold red"), f": {message}")
+    parts = Text.assemble(("error", "bold red"), f": {printable(message)}")
     if code is not None:
         parts.append(f" [{code}]", style="dim")
     console.print(parts, soft_wrap=True)
@@ -80,11 +93,12 @@ def print_note(message: str) -> None:
     """Prints a line to standard error."""
     from rich.text import Text
 
-    stderr_console().print(Text(message), soft_wrap=True)
+    stderr_console().print(Text(printable(message)), soft_wrap=True)
 
 
 def _labelled(label: str, style: str, message: str) -> None:
     """Prints a line with a coloured label; the label alone carries the meaning."""
     from rich.text import Text
 
-    stderr_console().print(Text.assemble((label, style), f": {message}"), soft_wrap=True)
+    text = Text.assemble((label, style), f": {printable(message)}")
+    stderr_console().print(text, soft_wrap=True)

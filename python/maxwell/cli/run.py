@@ -11,9 +11,11 @@ import click
 from maxwell.cli.console import print_note, print_warning
 from maxwell.cli.logs import start_logging
 from maxwell.cli.running import (
+    EXIT_OURS,
     RUNS_FOLDER,
     quoted,
     run_and_show,
+    save,
     single_exit_code,
 )
 from maxwell.cli.settings import Settings, common_options
@@ -113,6 +115,12 @@ def is_fleet(target: str) -> bool:
     if target.endswith(".wasm") or target.startswith(("pypi:", "samples:", "cache:")):
         return False
     try:
+        if Path(target).exists() and not Path(target).is_file():
+            raise ModuleError(
+                f"not a regular file: {target}",
+                code="MX1101",
+                hint="give a fleet file (.toml) or a module (.wasm)",
+            )
         with Path(target).open("rb") as file:
             return file.read(len(WASM_MAGIC)) != WASM_MAGIC
     except OSError as error:
@@ -177,16 +185,24 @@ def _single_config(
 def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, json: bool) -> int:
     """Runs one module with the terminal as its own."""
     from maxwell.hypervisor import run_fleet
+    from maxwell.units import format_bytes
 
     if out is not None:
         RunFolder(out).create()
     # With --json standard output is the report's.
     streams = {"stdout": sys.stderr.buffer if json else sys.stdout.buffer}
 
+    lost = 0
+
     def pass_through(process: str, stream: str, data: bytes, lost_bytes: int = 0) -> None:
-        del process, lost_bytes
+        nonlocal lost
+        del process
+        lost += lost_bytes
         target = streams.get(stream, sys.stderr.buffer)
-        target.write(data)
+        rest = memoryview(data)
+        while rest:
+            # Without Python's buffer (PYTHONUNBUFFERED) a pipe may take a part only.
+            rest = rest[target.write(rest) :]
         target.flush()
 
     report = run_fleet(
@@ -195,8 +211,10 @@ def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, js
         on_view=lambda view: None,
         on_output=pass_through,
     )
-    if out is not None:
-        report.save(out)
+    if lost:
+        text = f"{format_bytes(lost)} of its output were dropped: it writes faster than it is read"
+        report = report.with_warnings((text,))
+    saved = save(report, out)
     if json:
         sys.stdout.write(report.to_text())
     if not settings.quiet:
@@ -204,7 +222,7 @@ def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, js
             print_note(line)
     for warning in report.warnings:
         print_warning(warning)
-    return single_exit_code(report)
+    return single_exit_code(report) if saved else EXIT_OURS
 
 
 def receipt(report: Report) -> list[str]:

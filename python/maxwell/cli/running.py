@@ -7,8 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from maxwell.cli.console import print_data, print_hint, print_note, print_warning, stdout_console
+from maxwell.cli.console import (
+    print_data,
+    print_hint,
+    print_maxwell_error,
+    print_note,
+    print_warning,
+    stdout_console,
+)
 from maxwell.cli.live import header, observer_for
+from maxwell.errors import MaxwellError
 from maxwell.observe.output import OutputFiles
 from maxwell.observe.table import report_table, run_line, summary
 
@@ -69,9 +77,21 @@ def run_and_show(
     finally:
         outputs.close()
     report = report.with_warnings(outputs.warnings())
-    report.save(folder.path)
+    saved = save(report, folder.path)
     show_report(report, settings, json=json)
-    return fleet_exit_code(report)
+    return fleet_exit_code(report) if saved else EXIT_OURS
+
+
+def save(report: Report, folder: Path | None) -> bool:
+    """Saves a report, or says why not: what a run cost is shown in any case."""
+    if folder is None:
+        return True
+    try:
+        report.save(folder)
+    except MaxwellError as error:
+        print_maxwell_error(error)
+        return False
+    return True
 
 
 def show_report(report: Report, settings: Settings, *, json: bool) -> None:

@@ -106,8 +106,19 @@ def load_fleet(
     """
     file = Path(path)
     try:
+        if file.exists() and not file.is_file():
+            # A pipe may never end and a device never does.
+            raise ConfigError(
+                f"not a regular file: {file}",
+                code="MX1002",
+                hint="give the path of a fleet file, such as fleet.toml",
+            )
         if file.stat().st_size > FILE_BYTES_MAX:
-            raise ConfigError(f"{file}: larger than {FILE_BYTES_MAX >> 20} MiB", code="MX1002")
+            raise ConfigError(
+                f"{file}: larger than {FILE_BYTES_MAX >> 20} MiB",
+                code="MX1002",
+                hint="for many equal processes use count",
+            )
         text = file.read_bytes().decode()
     except OSError as error:
         raise ConfigError(
@@ -116,12 +127,20 @@ def load_fleet(
             hint="give the path of a fleet file, such as fleet.toml",
         ) from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: not UTF-8 at byte {error.start}", code="MX1002") from error
+        raise ConfigError(
+            f"{file}: not UTF-8 at byte {error.start}",
+            code="MX1002",
+            hint="a fleet file is TOML, a text",
+        ) from error
     try:
         # Ratios stay exact decimals; no float enters the configuration of money.
         data = tomllib.loads(text, parse_float=Decimal)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError, ArithmeticError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}", code="MX1002") from error
+        raise ConfigError(
+            f"{file}: not valid TOML: {error}",
+            code="MX1002",
+            hint='a table is [[process]], a key is name = "text"; see docs/reference/fleet-file.md',
+        ) from error
     return parse_fleet(
         data,
         file.resolve().parent,

@@ -294,6 +294,7 @@ class Table:
             key,
             f"{key}: expected {expected}, got {type(value).__name__}: {_short(value)}",
             code="MX1004",
+            hint="docs/reference/fleet-file.md lists each key with its form",
         )
 
 

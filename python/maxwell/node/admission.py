@@ -171,6 +171,10 @@ def _read_reply(name: str, path: Path, status: int, stdout: bytes, stderr: bytes
             hint="compiling it needs more memory or time than admission allows",
         )
     kind, message = reply.error
+    # Names in a message are the module's own: they stay on one line.
+    message = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in message
+    )
     raise GuestError(
         f"process {name!r}: {path}: {message}",
         code=KIND_CODES.get(kind, "MX1207"),

@@ -15,6 +15,11 @@ use crate::pause::Pause;
 use crate::process::Life;
 use crate::purse::charge_credits;
 
+/// A slice shorter than this was not preempted: schedulers take a core away for longer.
+const SUSPICIOUS_NS_MIN: u64 = 300_000;
+/// A slice longer than this pays for the look at CPU time (250 ns) whatever was expected of it.
+const SUSPICIOUS_NS_MAX: u64 = 1_000_000;
+
 /// Why a slice ended.
 enum SliceEnd {
     /// The guest ended.
@@ -205,12 +210,13 @@ impl Cell {
 
     /// Time of a slice without what the machine gave to others meanwhile.
     ///
-    /// A slice that took much longer than expected was perhaps preempted. Thread CPU time (a
-    /// system call) tells; a slice as long as usual cannot hide a preemption and is not asked.
+    /// A slice that took long, or much longer than expected, was perhaps preempted. Thread CPU time
+    /// (a system call) tells; a short slice cannot hide a preemption and is not asked.
     fn own_ns(&mut self, index: usize, slice: &Slice) -> u64 {
         let ns = slice.end_ns - slice.start_ns;
         let expected = self.processes[index].slice_ns;
-        if ns < expected.saturating_mul(2).max(300_000) {
+        let suspicious = expected.saturating_mul(2).clamp(SUSPICIOUS_NS_MIN, SUSPICIOUS_NS_MAX);
+        if ns < suspicious {
             return ns;
         }
         let cpu = thread_cpu_ns();
