@@ -1,5 +1,5 @@
-"""Goal: bad input is answered with an error that a person can act on, or accounted for; nothing hangs
-and nobody sees our insides.
+"""Goal: bad input is answered with an error that a person can act on, or accounted for; nothing
+hangs and nobody sees our insides.
 
 Method: the command line as a program of its own, as its users start it. For each input: the exit
 code of docs/reference/exit-codes.md, `error:` and `hint:` on standard error, no traceback.
@@ -33,9 +33,7 @@ def good_module() -> bytes:
 
 
 def with_import(module: str, name: str) -> bytes:
-    quoted = [
-        "".join(f"\\{byte:02x}" for byte in text.encode()) for text in (module, name)
-    ]
+    quoted = ["".join(f"\\{byte:02x}" for byte in text.encode()) for text in (module, name)]
     return wasm(
         f'(module (import "{quoted[0]}" "{quoted[1]}" (func)) (memory (export "memory") 1) '
         '(func (export "_start")))'
@@ -256,7 +254,7 @@ def test_an_out_folder_that_cannot_be_written_to(tmp_path: Path, out: str, targe
 
 
 def test_output_that_is_not_utf8(tmp_path: Path) -> None:
-    """A module's bytes pass as they are; in a fleet they are files, events and a report in order."""
+    """A module's bytes pass as they are; a fleet's go into files and events in good order."""
     from support.guests import REPOSITORY
 
     module = REPOSITORY / "build/guests/badutf8.wasm"
@@ -283,7 +281,8 @@ def test_a_gigabyte_of_output(tmp_path: Path) -> None:
 
     module = REPOSITORY / "build/guests/chatty.wasm"
     (tmp_path / "f.toml").write_text(
-        f'[[process]]\nname = "chatty"\nmodule = "{module}"\nargs = ["1000000000"]\nfunds = "90 J"\n'
+        f'[[process]]\nname = "chatty"\nmodule = "{module}"\nargs = ["1000000000"]\n'
+        'funds = "90 J"\n'
     )
     done = maxwell("run", "f.toml", "--out", "run", "--quiet", cwd=tmp_path)
     assert done.code == 0, done.err

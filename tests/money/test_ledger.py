@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from money.slots import FakeSlot
 
 from maxwell.errors import InsufficientEnergy, InternalError, LedgerError
 from maxwell.market.book import COMMONS, FIRE, TREASURY, Book, Entry
 from maxwell.market.ledger import Credits, Ledger
+from money.slots import FakeSlot
 
 
 @pytest.fixture
@@ -286,7 +286,7 @@ def test_a_damaged_book_is_found() -> None:
     """Goal: `check` recounts. Method: damage a balance behind the book's back."""
     book = Book()
     book.mint(5, kind="x")
-    balances: dict[object, int] = book._balances  # type: ignore[assignment]  # noqa: SLF001  # pyright: ignore
+    balances: dict[object, int] = book._balances  # type: ignore[assignment]  # pyright: ignore
     balances[FIRE] = 1
     with pytest.raises(InternalError, match="sums are off"):
         book.check()

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from money.slots import FakeSlot
 
 from maxwell.errors import InsufficientEnergy
 from maxwell.market.ledger import Ledger
+from money.slots import FakeSlot
 
 ACCOUNTS = ("a", "b", "c")
 AMOUNTS = st.integers(0, 200) | st.integers(0, 2**64)

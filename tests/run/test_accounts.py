@@ -106,7 +106,9 @@ def test_a_bid_below_the_reserve_waits_and_dies_of_rent() -> None:
     assert (miser.outcome, miser.slices, miser.energy_uj) == ("bankrupt", 0, 0)
     # It never ran, so nothing was resident: 2,000 credits a second for its place.
     assert miser.rent_credits + miser.admission_credits == 20_000
-    assert miser.died_ns == pytest.approx((20_000 - miser.admission_credits) / 2_000 * 1e9, rel=1e-3)
+    assert miser.died_ns == pytest.approx(
+        (20_000 - miser.admission_credits) / 2_000 * 1e9, rel=1e-3
+    )
 
 
 def test_a_reserve_is_the_lowest_price() -> None:

@@ -108,7 +108,6 @@ def test_regex_and_python_resolvers(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "def shorter_than_eight(line):\n    return len(line) < 8\n", encoding="utf-8"
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     hypervisor = quick()
     hypervisor.sponsor("s", escrow="1 J")
     hypervisor.reward(
@@ -180,9 +179,7 @@ class Stop(Exception):
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-def test_an_observer_that_raises_ends_the_run_cleanly(
-    deterministic: bool, tmp_path: Path
-) -> None:
+def test_an_observer_that_raises_ends_the_run_cleanly(deterministic: bool, tmp_path: Path) -> None:
     def on_epoch(view: NodeView) -> None:
         raise Stop
 
@@ -303,7 +300,11 @@ def test_every_key_reaches_the_process(tmp_path: Path) -> None:
 
 def test_output_comes_as_it_was_written(tmp_path: Path) -> None:
     taken: list[tuple[str, str, bytes, int]] = []
-    hypervisor = quick(on_output=lambda *what: taken.append(what))
+
+    def take(process: str, stream: str, data: bytes, lost_bytes: int) -> None:
+        taken.append((process, stream, data, lost_bytes))
+
+    hypervisor = quick(on_output=take)
     hypervisor.spawn("samples:hello.wasm", args=["Ada"], funds="1 J")
     hypervisor.run()
     assert taken == [("hello", "stdout", b"hello, Ada\n", 0)]

@@ -6,7 +6,6 @@ sides. Nothing is timed; ratios are of figures of the same run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +20,9 @@ FUNDS = "1 J"
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Run:
     out = tmp_path_factory.mktemp("fleet") / "run"
-    yield run(
+    return run(
         [
             process("loop", "samples:spin.wasm", funds=FUNDS),
             process("leech", "samples:leech.wasm", funds=FUNDS),

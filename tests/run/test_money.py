@@ -9,6 +9,7 @@ contracts 3, 4 and 8; each of them is checked after every epoch too.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -104,7 +105,9 @@ def assert_everyone_paid(result: Run, fleet: list[dict[str, object]]) -> None:
 @settings(settings.get_profile("runs"), max_examples=25)
 @given(fleet=processes(), node=nodes)
 def test_no_fleet_makes_or_loses_a_credit(
-    tmp_path_factory: pytest.TempPathFactory, fleet: list[dict[str, object]], node: dict[str, object]
+    tmp_path_factory: pytest.TempPathFactory,
+    fleet: list[dict[str, object]],
+    node: dict[str, Any],
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     giver = write(folder, "giver", program(GIVER))
@@ -124,7 +127,9 @@ def test_no_fleet_makes_or_loses_a_credit(
         for p in result.report.record.processes
     )
     assert 0.7 * inflow <= credits.commons <= inflow
-    assert credits.escrowed == 50_000 - sum(p.earned_credits for p in result.report.record.processes)
+    assert credits.escrowed == 50_000 - sum(
+        p.earned_credits for p in result.report.record.processes
+    )
     if int(str(node["reserve_ppm"])) > 1_000_000:
         for record in result.report.record.processes:
             if record.uncollected_uj == 0 and record.energy_uj > 0:

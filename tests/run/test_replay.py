@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -141,7 +142,7 @@ def test_equal_runs_leave_equal_folders(tmp_path: Path, cells: int) -> None:
         assert content == second[file], file
 
 
-def small(seed: int, **node: object) -> Run:
+def small(seed: int, **node: Any) -> Run:
     fleet = [
         process("sieve", "samples:sieve.wasm", args=["200000", "40"], funds="1 J"),
         process("leech", "samples:leech.wasm", funds="300 mJ", horizon="100 mJ"),
@@ -169,7 +170,7 @@ def test_another_seed_draws_other_winners() -> None:
 
 @pytest.mark.parametrize("node", [{"slice_quanta": 3}, {"quantum_fuel": 200_000}])
 def test_another_slice_size_changes_the_schedule_and_not_the_result(
-    node: dict[str, object],
+    node: dict[str, Any],
 ) -> None:
     """The sieve reads neither clock nor price: what it prints and the fuel it takes are its own."""
     whole, cut = small(3), small(3, **node)
@@ -233,9 +234,7 @@ def test_fuel_is_used_up_exactly() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("quantum_fuel", [50_000, 3_000_000])
-def test_memory_of_python_does_not_depend_on_the_slice(
-    quantum_fuel: int, tmp_path: Path
-) -> None:
+def test_memory_of_python_does_not_depend_on_the_slice(quantum_fuel: int, tmp_path: Path) -> None:
     """CPython 3.11, in the middle of its start: files, tables, a heap of 10 MB."""
     if not CPYTHON.is_file():
         pytest.skip("`make fleet` has not prepared CPython")
@@ -259,7 +258,9 @@ def test_the_clock_of_a_guest_is_its_own_fuel(tmp_path: Path) -> None:
         [
             process("clock", module, args=["3000"]),
             process("loop", "samples:spin.wasm"),
-            process("sleepy", write(tmp_path, "sleepy", program("(drop (call $sleep (i64.const 9)))"))),
+            process(
+                "sleepy", write(tmp_path, "sleepy", program("(drop (call $sleep (i64.const 9)))"))
+            ),
         ],
         duration="1 s",
     )

@@ -72,7 +72,9 @@ def test_what_nobody_takes_comes_back(tmp_path: Path, to: int, why: str, cells: 
     del why
     result = run(
         [
-            process("giver", write(tmp_path, "giver", sender(to, 40_000, wait_ms=200)), funds="90 mJ"),
+            process(
+                "giver", write(tmp_path, "giver", sender(to, 40_000, wait_ms=200)), funds="90 mJ"
+            ),
             process("other", write(tmp_path, "other", balance_teller(900)), funds="20 mJ"),
             process("dead", "samples:hello.wasm", funds="90 mJ"),
             process("later", "samples:hello.wasm", funds="90 mJ", start_after="600 ms"),
@@ -128,7 +130,9 @@ def test_sending_and_dying_in_one_epoch(tmp_path: Path) -> None:
 
 def test_sending_to_who_dies_in_the_same_epoch(tmp_path: Path) -> None:
     """Both exit at once; wherever the credits are, they are somewhere and the books balance."""
-    giver = write(tmp_path, "giver", sender(2, 40_000, wait_ms=50, after="(call $exit (i32.const 7))"))
+    giver = write(
+        tmp_path, "giver", sender(2, 40_000, wait_ms=50, after="(call $exit (i32.const 7))")
+    )
     result = run(
         [
             process("giver", giver, funds="90 mJ"),
@@ -189,13 +193,17 @@ def test_bid_and_urgency_of_a_guest_count(tmp_path: Path) -> None:
         [
             process(
                 "bidder",
-                write(tmp_path, "b", program(f"(drop (call $bid (i64.const 4000000))) {SPIN_FOREVER}")),
+                write(
+                    tmp_path, "b", program(f"(drop (call $bid (i64.const 4000000))) {SPIN_FOREVER}")
+                ),
                 funds="50 J",
                 horizon="25 J",
             ),
             process(
                 "calm",
-                write(tmp_path, "c", program(f"(drop (call $urgency (i32.const 0))) {SPIN_FOREVER}")),
+                write(
+                    tmp_path, "c", program(f"(drop (call $urgency (i32.const 0))) {SPIN_FOREVER}")
+                ),
                 funds="50 J",
                 horizon="10 J",
             ),

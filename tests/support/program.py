@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def assert_no_inside_view(text: str) -> None:
 @contextmanager
 def started(
     *arguments: str, cwd: Path, env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Generator[subprocess.Popen[bytes]]:
     """Starts a command line; ends it, and only it, when the test is over."""
     with (cwd / "stdout").open("wb") as out, (cwd / "stderr").open("wb") as err:
         child = subprocess.Popen(

@@ -179,6 +179,17 @@ fn note_import(info: &mut ModuleInfo, import: &wasmparser::Import<'_>) -> Result
     Ok(())
 }
 
+/// A process begins in `_start`, which takes nothing and returns nothing.
+fn check_entry(module: &Module) -> Result<()> {
+    let entry = module.get_export("_start");
+    let function = entry.as_ref().and_then(wasmtime::ExternType::func);
+    if function.is_some_and(|f| f.params().len() == 0 && f.results().len() == 0) {
+        return Ok(());
+    }
+    let why = "its `_start` is not a function without parameters and results".to_owned();
+    Err(KernelError::InvalidModule(why))
+}
+
 /// Checks and compiles `wasm`, and writes the compiled code to `artifact`.
 ///
 /// # Errors
@@ -200,6 +211,7 @@ pub fn admit(
     let linker = imports::linker(&engine)?;
     imports::check_names(&engine, &linker, &info.imports)?;
     let module = Module::new(&engine, wasm).map_err(KernelError::engine)?;
+    check_entry(&module)?;
     info.cached = cache.is_some_and(|cache| cache.cache_hits() > 0);
     imports::check_types(&linker, &module)?;
     let code = module.serialize().map_err(KernelError::engine)?;

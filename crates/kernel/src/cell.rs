@@ -132,9 +132,10 @@ pub fn run(control: UnixStream) -> Result<()> {
 
 fn first_frame(pipe: &mut Pipe) -> Result<Option<CellConfig>> {
     loop {
-        let frames = pipe.receive()?;
-        if let Some(frame) = frames.first() {
-            return rmp_serde::from_slice(frame)
+        // What the parent sent right after it stays in the pipe: a cell that is started again finds
+        // the processes that wait for it there.
+        if let Some(frame) = pipe.receive_first()? {
+            return rmp_serde::from_slice(&frame)
                 .map(Some)
                 .map_err(|error| KernelError::Protocol(format!("first frame: {error}")));
         }
@@ -291,7 +292,7 @@ impl Cell {
                 let set = self.auction.set_reserve(ppm);
                 set.map_err(|error| KernelError::Protocol(error.to_string()))?;
                 self.config.reserve_ppm = ppm;
-                (0..self.accounts.len()).try_for_each(|account| self.refresh_bid(account))
+                self.reconsider()
             }
             ToCell::Barrier => Ok(()),
             ToCell::Stop { outcome, reason } => {
@@ -421,6 +422,7 @@ impl Cell {
             alive: self.alive.len() as u64,
             digest: totals.digest,
             last,
+            more: false,
             events: std::mem::take(&mut self.events),
         }
     }

@@ -77,7 +77,7 @@ pub struct Spawn {
     pub horizon_uj: u64,
     /// Limit of linear memory, bytes.
     pub memory_bytes_max: u64,
-    /// When to end it, ns on the cell's clock.
+    /// When to end it, ns after its start.
     pub deadline_ns: Option<u64>,
     /// Seed of its random numbers; `None` takes the machine's.
     pub random_seed: Option<[u8; 32]>,
@@ -170,6 +170,8 @@ pub struct EpochReport {
     pub digest: u64,
     /// Whether this is the last report.
     pub last: bool,
+    /// Whether further events of the same epoch follow in another report.
+    pub more: bool,
     /// What happened, in order.
     pub events: Vec<CellEvent>,
 }
@@ -243,6 +245,26 @@ pub enum CellEvent {
     },
 }
 
+/// Bytes of events in one report; what is more goes into further reports of the same epoch.
+pub const REPORT_EVENT_BYTES: usize = 2 << 20;
+
+impl CellEvent {
+    /// About how many bytes it takes in a report.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        const FIXED: usize = 64;
+        FIXED
+            + match self {
+                Self::Output { data, .. } => data.len(),
+                Self::Report { line, .. } => line.len(),
+                Self::Died { reason, unsupported, .. } => {
+                    reason.len() + unsupported.iter().map(|name| name.len() + 5).sum::<usize>()
+                }
+                _ => 0,
+            }
+    }
+}
+
 /// Parses one frame: a list of messages.
 ///
 /// # Errors
@@ -254,9 +276,11 @@ pub fn parse(frame: &[u8]) -> Result<Vec<ToCell>, String> {
 /// Encodes `report` as a frame with its length in front.
 #[must_use]
 pub fn encode(report: &EpochReport) -> Vec<u8> {
-    let body = rmp_serde::to_vec_named(report).unwrap_or_default();
-    let length = u32::try_from(body.len()).unwrap_or(0);
-    let mut frame = length.to_le_bytes().to_vec();
-    frame.extend_from_slice(&body);
+    let mut frame = vec![0; 4];
+    // Numbers, texts and bytes always encode, and `REPORT_EVENT_BYTES` keeps the length far below 4 GiB.
+    let encoded = rmp_serde::encode::write_named(&mut frame, report);
+    debug_assert!(encoded.is_ok(), "a report encodes");
+    let length = u32::try_from(frame.len() - 4).unwrap_or(0);
+    frame[..4].copy_from_slice(&length.to_le_bytes());
     frame
 }

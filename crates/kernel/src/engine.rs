@@ -93,14 +93,16 @@ pub fn open_cache(directory: &Path) -> Result<Cache> {
     Cache::new(cache).map_err(KernelError::engine)
 }
 
-/// Slots of the pool: 4 GiB of address space a memory, so 10,000 guests take 80 of 128 TiB.
+/// Slots of the pool, enough that no mix of admitted modules keeps another one from being born: a
+/// guest has one memory, a heap for its exceptions, and up to four tables. Each memory and heap
+/// reserves 4 GiB of address space, so 10,000 guests take 80 of 128 TiB.
 fn pool(guests_max: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_core_instances(guests_max)
-        .total_memories(guests_max)
-        .total_tables(guests_max.saturating_mul(2))
+        .total_memories(guests_max.saturating_mul(2))
+        .total_tables(guests_max.saturating_mul(TABLES_PER_MODULE_MAX))
         .total_stacks(guests_max.saturating_add(1))
-        .total_gc_heaps(guests_max.min(1_000))
+        .total_gc_heaps(guests_max)
         .max_tables_per_module(TABLES_PER_MODULE_MAX)
         .max_memories_per_module(MEMORIES_PER_MODULE_MAX)
         .table_elements(TABLE_ELEMENTS_MAX)

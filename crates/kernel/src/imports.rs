@@ -11,7 +11,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, Store};
 use crate::error::{KernelError, Result};
 use crate::guest::GuestState;
 use crate::pause::Pause;
-use crate::shared::{REPORT_BYTES_MAX, REPORTS_MAX, TRANSFERS_MAX};
+use crate::shared::{REPORT_BYTES_MAX, REPORT_BYTES_QUEUED_MAX, REPORTS_MAX, TRANSFERS_MAX};
 use crate::wasi::{self, WasiView};
 
 /// Import modules that exist.
@@ -27,6 +27,9 @@ const ENOSYS: i32 = 52;
 
 /// Bytes of a page that `discard` can give back.
 const DISCARD_PAGE: usize = crate::pages::PAGE_BYTES;
+
+/// Bytes that one `discard` may clear, as any host call may move.
+const DISCARD_BYTES_MAX: usize = 1 << 20;
 
 /// A linker with everything a guest may import.
 ///
@@ -154,9 +157,11 @@ fn report(mut caller: Caller<'_, GuestState>, ptr: i32, len: i32) -> i32 {
         return -EDQUOT;
     }
     let mut books = state.shared.books();
-    if books.reports.len() >= REPORTS_MAX {
+    let queued = books.report_bytes + line.len();
+    if books.reports.len() >= REPORTS_MAX || queued > REPORT_BYTES_QUEUED_MAX {
         return -EAGAIN;
     }
+    books.report_bytes = queued;
     books.reports.push_back(line.to_vec());
     0
 }
@@ -174,6 +179,10 @@ fn discard(mut caller: Caller<'_, GuestState>, ptr: i32, len: i32) -> i32 {
         return -EFAULT;
     }
     let length = end.saturating_sub(start);
+    if length > DISCARD_BYTES_MAX {
+        caller.data_mut().charge(0);
+        return -EINVAL;
+    }
     caller.data_mut().charge(length as u64);
     if length > 0 {
         memory.data_mut(&mut caller)[start..end].fill(0);

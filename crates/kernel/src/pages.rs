@@ -13,10 +13,11 @@ const PRESENT_OR_SWAPPED: u64 = 0b11 << 62;
 /// Pages of `memory` that are not all zero.
 ///
 /// Pages that the machine never backed are zero and are not touched: the kernel's page map tells
-/// them (`Documentation/admin-guide/mm/pagemap.rst`). Without it every page is read.
+/// them (`Documentation/admin-guide/mm/pagemap.rst`). Without it, and where `ask_machine` is false,
+/// every page is read.
 #[must_use]
-pub fn nonzero(memory: &[u8]) -> u64 {
-    let pagemap = File::open("/proc/self/pagemap").ok();
+pub fn nonzero(memory: &[u8], ask_machine: bool) -> u64 {
+    let pagemap = ask_machine.then(|| File::open("/proc/self/pagemap").ok()).flatten();
     let mut entries = vec![0u8; CHUNK_PAGES * 8];
     let mut count = 0;
     for chunk in memory.chunks(CHUNK_PAGES * PAGE_BYTES) {
@@ -36,7 +37,8 @@ pub fn nonzero(memory: &[u8]) -> u64 {
 }
 
 fn holds_something(page: &[u8]) -> bool {
-    page.iter().any(|&byte| byte != 0)
+    // Compared whole, which the compiler's memory comparison does some 30 bytes a cycle.
+    page != &[0; PAGE_BYTES][..page.len()]
 }
 
 #[cfg(test)]
@@ -48,10 +50,11 @@ mod tests {
         let mut memory = vec![0u8; 100 * PAGE_BYTES];
         let start = memory.as_ptr().align_offset(PAGE_BYTES);
         let pages = &mut memory[start..start + 64 * PAGE_BYTES];
-        assert_eq!(nonzero(pages), 0);
+        assert_eq!(nonzero(pages, true), 0);
         for page in [0, 7, 63] {
             pages[page * PAGE_BYTES + 4095] = 1;
         }
-        assert_eq!(nonzero(pages), 3);
+        assert_eq!(nonzero(pages, true), 3);
+        assert_eq!(nonzero(pages, false), 3);
     }
 }

@@ -11,7 +11,9 @@ use crate::error::{KernelError, Result};
 
 /// Bytes of one frame from the parent.
 const FRAME_BYTES_MAX: usize = 64 << 20;
-/// Bytes that may wait for a slow parent before guests' output is dropped instead of queued.
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 64 << 10;
+/// Bytes that may wait for a slow parent before what guests say is left in their own queues.
 pub const BACKLOG_BYTES_MAX: usize = 8 << 20;
 
 /// A cell's end of the control pipe.
@@ -20,6 +22,8 @@ pub struct Pipe {
     stream: UnixStream,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
+    /// Where the socket is read to; kept, because clearing it costs more than an empty read.
+    buffer: Box<[u8]>,
     closed: bool,
 }
 
@@ -30,7 +34,13 @@ impl Pipe {
     /// [`KernelError::Protocol`] when it cannot be made non-blocking.
     pub fn new(stream: UnixStream) -> Result<Self> {
         stream.set_nonblocking(true).map_err(|error| KernelError::Protocol(error.to_string()))?;
-        Ok(Self { stream, incoming: Vec::new(), outgoing: Vec::new(), closed: false })
+        Ok(Self {
+            stream,
+            incoming: Vec::new(),
+            outgoing: Vec::new(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            closed: false,
+        })
     }
 
     /// Whether the parent is gone.
@@ -71,21 +81,33 @@ impl Pipe {
     /// # Errors
     /// [`KernelError::Protocol`] for a frame over the limit.
     pub fn receive(&mut self) -> Result<Vec<Vec<u8>>> {
-        let mut buffer = [0u8; 64 << 10];
-        while !self.closed {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => self.closed = true,
-                Ok(read) => self.incoming.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => self.closed = true,
-            }
-        }
+        self.read();
         let mut frames = Vec::new();
         while let Some(frame) = self.take_frame()? {
             frames.push(frame);
         }
         Ok(frames)
+    }
+
+    /// Reads what is there and returns the body of the first whole frame; the others stay.
+    ///
+    /// # Errors
+    /// As [`Pipe::receive`].
+    pub fn receive_first(&mut self) -> Result<Option<Vec<u8>>> {
+        self.read();
+        self.take_frame()
+    }
+
+    fn read(&mut self) {
+        while !self.closed {
+            match self.stream.read(&mut self.buffer) {
+                Ok(0) => self.closed = true,
+                Ok(read) => self.incoming.extend_from_slice(&self.buffer[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.closed = true,
+            }
+        }
     }
 
     fn take_frame(&mut self) -> Result<Option<Vec<u8>>> {
@@ -113,5 +135,30 @@ impl Pipe {
         let timeout = Timespec { tv_sec: seconds, tv_nsec: nanos };
         // An interrupted wait is a short wait; the loop looks at its clock anyway.
         let _ = poll(&mut [PollFd::new(&self.stream.as_fd(), flags)], Some(&timeout));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: what follows the first frame in the same read is not lost (a cell that was started
+    /// again may find its first orders there).
+    #[test]
+    fn frames_that_arrive_together_all_arrive() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut pipe = Pipe::new(theirs).unwrap();
+        let frames = [vec![1u8], vec![2, 2], Vec::new(), vec![3; 70_000]];
+        let mut bytes = Vec::new();
+        for frame in &frames {
+            bytes.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_le_bytes());
+            bytes.extend_from_slice(frame);
+        }
+        (&ours).write_all(&bytes).unwrap();
+        assert_eq!(pipe.receive_first().unwrap().as_ref(), Some(&frames[0]));
+        assert_eq!(pipe.receive().unwrap(), frames[1..].to_vec());
+        drop(ours);
+        assert!(pipe.receive().unwrap().is_empty());
+        assert!(pipe.is_closed());
     }
 }

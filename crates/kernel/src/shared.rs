@@ -15,6 +15,8 @@ use crate::rent::RentMeter;
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
 /// Result lines a process may have between two epochs.
 pub const REPORTS_MAX: usize = 4_096;
+/// Bytes of all result lines a process may have between two epochs.
+pub const REPORT_BYTES_QUEUED_MAX: usize = 256 << 10;
 /// Bytes of a result line.
 pub const REPORT_BYTES_MAX: usize = 4_096;
 /// Transfers a process may have between two epochs.
@@ -124,6 +126,8 @@ pub struct Books {
     pub bid_changed: bool,
     /// Result lines.
     pub reports: VecDeque<Vec<u8>>,
+    /// Bytes of them.
+    pub report_bytes: usize,
     /// Credits on their way: process and amount.
     pub transfers: VecDeque<(u32, u64)>,
     /// Output of descriptors 1 and 2.
@@ -169,6 +173,7 @@ impl GuestShared {
                 bid_ppm,
                 bid_changed: false,
                 reports: VecDeque::new(),
+                report_bytes: 0,
                 transfers: VecDeque::new(),
                 output: [Output::default(), Output::default()],
             }),

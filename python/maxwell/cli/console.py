@@ -48,7 +48,7 @@ def print_data(renderable: RenderableType) -> None:
 
 
 def printable(text: str) -> str:
-    """Returns a text without the characters that command a terminal, which guests may choose.
+    r"""Returns a text without the characters that command a terminal, which guests may choose.
 
     >>> printable("a\x1b[2Jb")
     'a\\x1b[2Jb'

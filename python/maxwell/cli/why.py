@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from maxwell.cli.console import print_data, stdout_console
+from maxwell.cli.console import print_data, print_note, stdout_console
 from maxwell.cli.running import RUNS_FOLDER
 from maxwell.cli.settings import Settings, common_options
 from maxwell.observe.folder import RunFolder, latest_run_folder
@@ -49,12 +49,17 @@ def command(settings: Settings, *, process: str, run: Path | None, json: bool) -
     Its outcome, the rule behind it with the figures, its last bids and prices, the course of its
     purse, what it spent, and what would have kept it alive. Reads the run's folder only.
     """
-    from maxwell.observe.explain import explain_process, explanation_json
+    from maxwell.observe.explain import explain_process, explain_unfinished, explanation_json
     from maxwell.observe.explain_text import explanation_view
     from maxwell.observe.report import Report
 
     del settings
-    explanation = explain_process(Report.load(_run_dir(run)), process)
+    folder = RunFolder(_run_dir(run))
+    if folder.events.is_file() and not folder.report.exists():
+        print_note(f"{folder.path}: no report: the run was killed, or is still under way")
+        explanation = explain_unfinished(folder.events, process)
+    else:
+        explanation = explain_process(Report.load(folder.path), process)
     if json:
         import msgspec
 

@@ -97,7 +97,8 @@ def unattributed_warning(split: EnergySplit, *, provenance: str) -> str | None:
     if split.unattributed < 0:
         return (
             f"{figure} was charged beyond what the meter saw: slices are timed by the clock on the "
-            "wall, so that time stolen by other work on this machine counts as theirs"
+            "wall, so that time which other work on this machine takes in pieces of less than a "
+            "millisecond counts as theirs"
         )
     if provenance == "silicon":
         return (

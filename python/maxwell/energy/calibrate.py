@@ -3,8 +3,9 @@
 `measure` runs a small kernel (`spin`: arithmetic, `sieve`: memory, `leech`: SHA-256, `hostcalls`:
 calls across the boundary, `switch`: entering and leaving a guest) and returns its meters.
 
-- Each kernel is run once small, to learn its speed, and then long enough to be measured: 15 and
-  30 ms with RAPL, 5 ms without.
+- Each kernel is run twice briefly, to learn its speed (the slope between two runs, since starting
+  a guest takes longer than a brief run), and then long enough to be measured: 15 and 30 ms with
+  RAPL, 5 ms without.
 - With RAPL each run is bracketed by readings of the counters; what is above idle is fitted by
   non-negative least squares over all kernels: E = α·fuel + β·ns + γ·bytes + δ·calls.
 - Without RAPL there is nothing to fit: energy is then *defined* as core power times CPU time, and
@@ -41,8 +42,12 @@ if TYPE_CHECKING:
 
 KERNELS: Final = ("spin", "sieve", "leech", "hostcalls")
 """Kernels of the fit; `switch` is measured apart."""
+SPEED_KERNELS: Final = ("spin", "sieve", "leech")
+"""Kernels whose median speed is that of fuel; a host call's time is not its guest's."""
 PROBE_FUEL: Final = 4_000_000
-"""About 0.1 ms at 50 fuel a nanosecond."""
+"""About 0.1 ms at 50 fuel a nanosecond, and as much again for starting a guest."""
+ROUGH_FACTOR: Final = 8
+"""The second, rough run is this much longer than the probe."""
 TARGET_NS: Final = 30_000_000
 """30 ms: thirty ticks of a RAPL counter. Two loads of four kernels make about 200 ms."""
 FUEL_MAX: Final = 8_000_000_000
@@ -113,10 +118,9 @@ def calibrate(
     idle_pj_per_ns = Fraction(0)
     if rapl is not None:
         idle_pj_per_ns = _idle_power(rapl, clock_ns, pause_ns or _sleep)
-    rows = _run_kernels(measure, rapl)
+    rows, speeds = _run_kernels(measure, rapl)
     switch_ns = _switch_ns(measure)
-    speeds = sorted(Fraction(r.measurement.cpu_ns * 1_000, r.measurement.fuel) for r in rows)
-    picoseconds = max(1, round(speeds[len(speeds) // 2]))
+    picoseconds = max(1, round(sorted(speeds)[len(speeds) // 2]))
     measured = [row for row in rows if row.energy_uj is not None]
     # A fit needs every kernel at least once; with gaps in the counters there is the model.
     if rapl is not None and {row.kernel for row in measured} == set(KERNELS):
@@ -132,19 +136,36 @@ def calibrate(
     )
 
 
-def _run_kernels(measure: Measure, rapl: RaplSource | None) -> list[_Row]:
+def _run_kernels(measure: Measure, rapl: RaplSource | None) -> tuple[list[_Row], list[Fraction]]:
+    """Runs all kernels; returns the runs, and picoseconds per fuel of the speed kernels."""
     rows: list[_Row] = []
+    speeds: list[Fraction] = []
     for kernel in KERNELS:
         probe = _checked(kernel, measure(kernel, PROBE_FUEL))
+        rough = _checked(kernel, measure(kernel, ROUGH_FACTOR * PROBE_FUEL))
+        speed = _speed(probe, rough)
         for load in _LOADS if rapl is not None else _LOADS_SPEED:
-            wanted = probe.fuel * int(TARGET_NS * load) // probe.cpu_ns
-            fuel = min(FUEL_MAX, max(PROBE_FUEL, wanted))
+            fuel = min(FUEL_MAX, max(PROBE_FUEL, int(TARGET_NS * load * 1_000 / speed)))
             if rapl is not None:
                 rapl.read()
             measurement = _checked(kernel, measure(kernel, fuel))
             energy_uj = rapl.read().energy_uj if rapl is not None else None
             rows.append(_Row(kernel, measurement, energy_uj))
-    return rows
+        if kernel in SPEED_KERNELS:
+            speeds.append(_speed(probe, rows[-1].measurement))
+    return rows, speeds
+
+
+def _speed(short: Measurement, long: Measurement) -> Fraction:
+    """Returns picoseconds per fuel, without what starting a guest takes.
+
+    The slope between two runs; where they are too alike for one (a kernel that ended by itself, a
+    disturbed run), the mean of the longer.
+    """
+    fuel, ns = long.fuel - short.fuel, long.cpu_ns - short.cpu_ns
+    if fuel * 4 >= short.fuel and ns > 0:
+        return Fraction(ns * 1_000, fuel)
+    return Fraction(long.cpu_ns * 1_000, long.fuel)
 
 
 def _checked(kernel: str, measurement: Measurement) -> Measurement:

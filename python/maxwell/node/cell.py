@@ -6,6 +6,7 @@ control pipe to the kernel, which returns when the parent stops it or goes away.
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
 
@@ -13,6 +14,8 @@ import sys
 def main(arguments: list[str]) -> int:
     """Runs a cell on the descriptor that the parent named; returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     from maxwell._native import KernelError, run_cell
 
     try:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from maxwell.node.wire import EpochReport, FrameReader, Message, encode_frame
+from maxwell.node.wire import (
+    MESSAGES_PER_FRAME_MAX,
+    EpochReport,
+    FrameReader,
+    Message,
+    encode_frame,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +80,8 @@ class Cell:
         self._outgoing = bytearray()
         self._queued: list[Message] = []
         self.is_open = True
+        self.given_up = False
+        """Whether it died too often to be started again."""
         self.failure: str | None = None
         self._send(encode_frame(self._config))
 
@@ -97,10 +105,10 @@ class Cell:
 
     def flush(self) -> None:
         """Sends the queued messages as one frame."""
-        if self._queued:
-            frame, self._queued = encode_frame(self._queued), []
-            self._send(frame)
-        elif self._outgoing:
+        queued, self._queued = self._queued, []
+        for start in range(0, len(queued), MESSAGES_PER_FRAME_MAX):
+            self._outgoing += encode_frame(queued[start : start + MESSAGES_PER_FRAME_MAX])
+        if self._outgoing:
             self._send(b"")
 
     def _send(self, frame: bytes) -> None:
@@ -112,7 +120,8 @@ class Cell:
                 break
             except OSError as error:
                 if error.errno != errno.EINTR:
-                    self.is_open = False
+                    # It is gone. What it said before stays to be read, up to the pipe's end.
+                    self._outgoing.clear()
             else:
                 del self._outgoing[:sent]
         if len(self._outgoing) > SEND_BACKLOG_BYTES_MAX:

@@ -55,6 +55,8 @@ class Entry:
         self.placed = False
         self.started = False
         self.revoking = False
+        self.withheld_credits = 0
+        """Credits its purse is not told of while its cell may be giving it back."""
         self.death: Death | None = None
         self.ended_ns = 0
         """When its death was noticed; its slot says when it died, unless its cell was killed."""

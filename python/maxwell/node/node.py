@@ -57,7 +57,7 @@ RENT_PER_PROCESS: Final = 2_000
 """Credits per second of a process (contract 7)."""
 RENT_PER_MIB: Final = 400
 """Credits per second of a resident MiB (contract 7)."""
-GUESTS_PER_CELL_MAX: Final = 4_000
+GUESTS_PER_CELL_MAX: Final = 5_000
 """Guests alive on one cell: 5 mappings each stay below the usual limit of 65,530."""
 RESTARTS_MAX: Final = 16
 """A cell that was killed so often is given up; the run goes on without it."""
@@ -281,7 +281,7 @@ class Node:
             for cell in self._cells:
                 for report in cell.take_reports():
                     self._take(report)
-                if not cell.is_open:
+                if not (cell.is_open or cell.given_up):
                     self._lose(cell)
             if time.monotonic_ns() >= next_epoch:
                 next_epoch += EPOCH_NS * max(1, (time.monotonic_ns() - next_epoch) // EPOCH_NS + 1)
@@ -308,18 +308,21 @@ class Node:
 
     def _await_reports(self) -> list[EpochReport]:
         """Waits until each cell has reported; in the order of their numbers."""
-        reports: dict[int, EpochReport] = {}
-        while len(reports) < len(self._cells):
+        reports: dict[int, list[EpochReport]] = {cell.number: [] for cell in self._cells}
+        complete: set[int] = set()
+        while waiting := [c for c in self._cells if c.number not in complete and not c.given_up]:
             self._wait(0.1)
             self._flush()
-            for cell in self._cells:
+            for cell in waiting:
                 for report in cell.take_reports():
-                    reports[cell.number] = report
-                if not cell.is_open and cell.number not in reports:
+                    reports[cell.number].append(report)
+                    if not report.more:
+                        complete.add(cell.number)
+                if not cell.is_open and cell.number not in complete:
+                    # What a cell says when it is started again is its report of this epoch; the
+                    # common barrier lets it go on with the others.
                     self._lose(cell)
-                    cell.queue({"op": "barrier"})
-                    self._flush()
-        return [reports[number] for number in sorted(reports)]
+        return [report for number in sorted(reports) for report in reports[number]]
 
     def _flush(self) -> None:
         for cell in self._cells:
@@ -398,18 +401,13 @@ class Node:
                 "bid_ppm": config.bid_ppm,
                 "horizon_uj": horizon,
                 "memory_bytes_max": config.memory_max_bytes,
-                "deadline_ns": None if deadline is None else self._cell_now(cell) + deadline,
+                "deadline_ns": deadline,
                 "random_seed": list(_key(self._config.seed, f"random {entry.name}"))
                 if self._virtual
                 else None,
                 "rewards_open": entry.rewards_open,
             }
         )
-
-    def _cell_now(self, cell: Cell) -> int:
-        if self._virtual or cell.last is None:
-            return self._elapsed_ns
-        return max(cell.last.now_ns, 0)
 
     def _account_number(self, account: str) -> int:
         names = [config.name for config in self._fleet.accounts]
@@ -437,6 +435,8 @@ class Node:
             self._feed(self._cells[report.cell])
 
     def _take_event(self, event: CellEvent) -> None:
+        if isinstance(event, Unknown):
+            return  # the credits are in the lease still, and went back when it was closed
         entry = self._entries.get(event.pid)
         if entry is None:
             raise InternalError(f"a cell speaks of process {event.pid}")
@@ -450,13 +450,12 @@ class Node:
                 self._transfer(entry, event)
             case Started():
                 entry.started = True
+                self._keep(entry)
                 self._journal.event("started", event.t_ns, process=entry.name)
             case Died():
                 self._bury(entry, event)
             case Revoked():
                 self._replace(entry)
-            case Unknown():
-                pass  # the credits are in the lease still, and went back when it was closed
 
     def _take_output(self, entry: Entry, event: Output) -> None:
         stream = "stdout" if event.stream == 1 else "stderr"
@@ -477,7 +476,7 @@ class Node:
                 paid_credits=payout.credits,
             )
         if credits and entry.is_alive:
-            self._tell(entry, {"op": "fund", "pid": entry.pid, "credits": credits})
+            self._fund(entry, credits)
         if payouts:
             self._close_rewards()
 
@@ -495,7 +494,7 @@ class Node:
     def _transfer(self, entry: Entry, event: Transferred) -> None:
         slot = self._slots.read(entry.pid)
         target = self._economy.transfer(entry, self._entries.get(event.to), event.credits, slot)
-        self._tell(target, {"op": "fund", "pid": target.pid, "credits": event.credits})
+        self._fund(target, event.credits)
 
     def _bury(self, entry: Entry, event: Died) -> None:
         outcome: Outcome = event.outcome  # type: ignore[assignment]
@@ -566,14 +565,37 @@ class Node:
     def _replace(self, entry: Entry) -> None:
         """Places a process that its cell gave back before it ran: a new number, the same money."""
         credits = self._economy.close(entry, self._slots.read(entry.pid))
+        entry.revoking = False
+        entry.withheld_credits = 0
+        alive = [cell for cell in self._cells if cell.is_open]
+        if self._stop is not None or not alive:
+            entry.placed = False
+            entry.returned_credits = credits
+            why = self._stop[1] if self._stop is not None else "no cell is left"
+            self._note_unplaced(entry, "deadline", f"it had not started: {why}")
+            return
         del self._entries[entry.pid]
         self._last_pid += 1
         entry.pid = self._last_pid
-        entry.revoking = False
         self._entries[entry.pid] = entry
         self._economy.lease_again(entry, credits)
-        alive = [cell for cell in self._cells if cell.is_open]
         self._send_to_cell(entry, credits, min(alive, key=lambda cell: self._runnable(cell)))
+
+    def _keep(self, entry: Entry) -> None:
+        """A process started before its cell could give it back: it gets what was held back."""
+        if not entry.revoking:
+            return
+        entry.revoking = False
+        credits, entry.withheld_credits = entry.withheld_credits, 0
+        if credits:
+            self._fund(entry, credits)
+
+    def _fund(self, entry: Entry, credits: int) -> None:
+        """Tells a purse of credits; not while its cell may be giving it back with all it has."""
+        if entry.revoking:
+            entry.withheld_credits += credits
+        else:
+            self._tell(entry, {"op": "fund", "pid": entry.pid, "credits": credits})
 
     def _runnable(self, cell: Cell) -> int:
         return cell.last.runnable if cell.last is not None else 0
@@ -581,6 +603,8 @@ class Node:
     def _lose(self, cell: Cell) -> None:
         """A cell died: its processes end with `lost` and correct accounts; it is started again."""
         self._selector.unregister(cell)
+        if cell.failure is not None:
+            cell.kill()
         cell.is_zombie_waited(timeout_s=5.0)
         self._energy.cell_ended(cell.pid)
         how = cell.await_end()
@@ -601,7 +625,11 @@ class Node:
                 reason = f"its cell {cell.number} ended: {how}"
                 self._end_entry(entry, Death(outcome="lost", reason=reason), self._elapsed_ns)
         if cell.restarts >= RESTARTS_MAX:
+            cell.given_up = True
             self._journal.warn(self._elapsed_ns, f"cell {cell.number} is given up")
+            for entry in waiting:
+                reason = f"its cell {cell.number} is given up: {how}"
+                self._end_entry(entry, Death(outcome="lost", reason=reason), self._elapsed_ns)
             return
         cell.restart()
         self._energy.cell_started(cell.pid)
@@ -615,14 +643,18 @@ class Node:
 
     def _end_epoch(self) -> None:
         self._epoch += 1
+        later: list[tuple[str, str]] = []
         for name, reason in self._kills:
             entry = self._by_name.get(name)
             if entry is not None and not entry.placed and entry.death is None:
                 self._note_unplaced(entry, "killed", reason)
             if entry is not None and entry.is_alive:
                 message: Message = {"op": "kill", "pid": entry.pid, "outcome": "killed"}
-                self._tell(entry, {**message, "reason": reason})
-        self._kills.clear()
+                if entry.revoking:
+                    later.append((name, reason))
+                else:
+                    self._tell(entry, {**message, "reason": reason})
+        self._kills = later
         self._place_due()
         if len(self._entries) > CROWD and self._epoch % CROWD_EPOCHS:
             return
@@ -652,7 +684,7 @@ class Node:
         for account, credits in by_account.items():
             self._journal.event("income", self._elapsed_ns, account=account, credits=credits)
         for pid, credits in topped.items():
-            self._tell(self._entries[pid], {"op": "fund", "pid": pid, "credits": credits})
+            self._fund(self._entries[pid], credits)
 
     def _note_refusals(self) -> None:
         for refusal in self._economy.refusals():

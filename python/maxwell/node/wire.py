@@ -11,7 +11,9 @@ from typing import Final, TypeAlias
 import msgspec
 
 FRAME_BYTES_MAX: Final = 64 << 20
-"""A report holds at most 256 KiB a stream and 4,096 result lines of each process."""
+"""Cells split their reports at 2 MiB, and the parent its messages at 256 a frame."""
+
+MESSAGES_PER_FRAME_MAX: Final = 256
 
 _LENGTH_BYTES: Final = 4
 
@@ -96,6 +98,8 @@ class EpochReport(msgspec.Struct, frozen=True):
     alive: int
     digest: int
     last: bool
+    more: bool
+    """Whether further events of the same epoch follow in another report."""
     events: list[CellEvent]
 
 

@@ -15,6 +15,8 @@ from maxwell.observe.text import price
 from maxwell.units import format_bytes, format_duration, format_energy
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from maxwell.node.record import ProcessRecord
     from maxwell.observe.decimals import JsonValue
     from maxwell.observe.report import Report
@@ -94,11 +96,26 @@ def explain_process(report: Report, name: str) -> Explanation:
     Raises:
         ConfigError: MX1001 when the run had no such process; the hint names the nearest.
     """
-    process = report.process(name)
-    history = report.history.process(name)
+    return explain_record(report.process(name), report.history.process(name))
+
+
+def explain_unfinished(events: Path, name: str) -> Explanation:
+    """Explains what became of a process of a run that left no report.
+
+    Raises:
+        ConfigError: MX1001 when the run had no such process.
+    """
+    from maxwell.observe.history import read_history
+    from maxwell.observe.unfinished import unfinished_process
+
+    return explain_record(unfinished_process(events, name), read_history(events).process(name))
+
+
+def explain_record(process: ProcessRecord, history: ProcessHistory) -> Explanation:
+    """Explains the end of a process, given its account and its course."""
     spending, income = _rates(process, history)
     return Explanation(
-        process=name,
+        process=process.name,
         outcome=process.outcome,
         reason=process.reason,
         lived_ns=process.died_ns - process.born_ns,

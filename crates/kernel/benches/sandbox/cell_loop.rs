@@ -160,7 +160,6 @@ fn spawn(pid: u32, artifact: &Path) -> Message<'_> {
 /// The best ten epochs after the first slices (births are `spawn_drop`'s business).
 fn report(reports: &[Report], smoke: bool) {
     for r in reports {
-        eprintln!("{r:?}");
     }
     let window = if smoke { 1 } else { 10 };
     let steady = &reports[reports.len().min(10)..];

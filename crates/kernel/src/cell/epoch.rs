@@ -1,7 +1,7 @@
 //! The end of an epoch and the end of a cell.
 
 use super::Cell;
-use crate::control::{CellEvent, encode};
+use crate::control::{REPORT_EVENT_BYTES, encode};
 use crate::error::Result;
 use crate::pipe::BACKLOG_BYTES_MAX;
 use crate::process::Life;
@@ -34,31 +34,38 @@ impl Cell {
     fn gather(&mut self) {
         for position in 0..self.alive.len() {
             let index = self.alive[position];
-            if self.processes[index].life != Life::Born {
+            // A parent that does not keep up: what guests say stays in their bounded queues, which
+            // then refuse results and lose output; deaths and money still go.
+            if self.processes[index].life != Life::Born && self.pipe.backlog() <= BACKLOG_BYTES_MAX
+            {
                 self.take_sayings(index);
-            }
-        }
-        if self.pipe.backlog() > BACKLOG_BYTES_MAX {
-            self.drop_output();
-        }
-    }
-
-    /// The parent does not keep up: output is dropped and counted, money and deaths are not.
-    fn drop_output(&mut self) {
-        for event in &mut self.events {
-            if let CellEvent::Output { data, lost, .. } = event {
-                *lost += data.len() as u64;
-                data.clear();
             }
         }
     }
 
     pub(super) fn send_report(&mut self, last: bool) {
-        let report = self.report(last);
+        let mut report = self.report(last);
         if report.price_mean_ppm > 0 {
             self.shared.set_price_ppm(report.price_mean_ppm);
         }
-        self.pipe.send(&encode(&report));
+        // A report stays small however many guests print: what is more follows in further ones.
+        let mut rest = std::mem::take(&mut report.events).into_iter().peekable();
+        loop {
+            let mut bytes = 0;
+            while let Some(event) = rest.next_if(|event| {
+                bytes += event.size();
+                bytes <= REPORT_EVENT_BYTES || report.events.is_empty()
+            }) {
+                report.events.push(event);
+            }
+            report.more = rest.peek().is_some();
+            report.last = last && !report.more;
+            self.pipe.send(&encode(&report));
+            if !report.more {
+                return;
+            }
+            report.events.clear();
+        }
     }
 
     /// Ends every process and sends the last report.

@@ -16,10 +16,17 @@ use crate::process::{Life, Prepared, Process};
 use crate::purse::{Purse, bond_credits, charge_credits};
 use crate::rent::{RentMeter, RentRates};
 use crate::shared::{GuestShared, OUTPUT_BYTES_MAX};
+use crate::wasi::limits::OPEN_FILES_MAX;
 use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
 
 /// Rent is collected and published at least this often, ns, so that a killed cell forgets little.
 const RENT_NS_MAX: u64 = 1_000_000_000;
+/// Polls in which a guest that is ended must return; one is enough for every host call.
+const LAST_POLLS: u32 = 3;
+/// Descriptors that a cell keeps for itself.
+const CELL_FILES: usize = 64;
+/// Fewer descriptors than these (standard streams, some folders and files) run no real program.
+const OPEN_FILES_MIN: usize = 16;
 /// Bytes a process may write to its directories.
 const DISK_BYTES_MAX: u64 = 1 << 30;
 
@@ -51,7 +58,7 @@ impl Cell {
         };
         let process = Process::new((spawn, prepared, state), account, pause, now);
         let index = self.processes.len();
-        let deadline = process.deadline_ns;
+        let deadline = process.deadline_ns.map(|after_ns| now.saturating_add(after_ns));
         self.by_pid.insert(pid, index);
         self.processes.push(process);
         self.alive.push(index);
@@ -129,6 +136,7 @@ impl Cell {
             preopens: preopens.collect(),
             random: spawn.random_seed.map_or(RandomSource::Os, RandomSource::Seeded),
             output_bytes_max: OUTPUT_BYTES_MAX,
+            open_files_max: self.open_files_max(),
             disk_bytes_max: DISK_BYTES_MAX,
             deterministic: self.config.deterministic,
             ..WasiConfig::default()
@@ -144,15 +152,27 @@ impl Cell {
         }))
     }
 
+    /// Descriptors of one guest: its part of what this process may open.
+    fn open_files_max(&self) -> usize {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let ours = usize::try_from(limit.unwrap_or(1 << 20)).unwrap_or(usize::MAX);
+        let guests = self.config.guests_max.max(1) as usize;
+        (ours.saturating_sub(CELL_FILES) / guests).clamp(OPEN_FILES_MIN, OPEN_FILES_MAX)
+    }
+
     /// The process wants a slice, if it can afford one (contracts 6); else it lives on its runway.
     pub(super) fn make_ready(&mut self, index: usize, now: u64) -> Result<()> {
         let account = self.processes[index].account;
         let floor_ppm = self.auction.floor_ppm(self.accounts[account].bidder).map_err(bug)?;
         let needed = charge_credits(self.quantum_uj(index), floor_ppm);
         let process = &mut self.processes[index];
-        let spendable = process.shared.books().spendable();
+        let books = process.shared.books();
+        let spendable = books.spendable();
+        // An explicit bid below the floor waits (contracts 6), and holds up nobody of its account.
+        let bids = books.bid_ppm.is_none_or(|ppm| ppm >= floor_ppm);
+        drop(books);
         process.counted = spendable;
-        if spendable >= needed {
+        if spendable >= needed && bids {
             if process.life != Life::Born {
                 process.life = Life::Ready;
             }
@@ -164,6 +184,18 @@ impl Cell {
         self.arm_rent(index, now);
         self.refresh_bid(account)?;
         self.publish(index);
+        Ok(())
+    }
+
+    /// The reserve changed: who waited for it may bid now, and who bids may have to wait.
+    pub(super) fn reconsider(&mut self) -> Result<()> {
+        let now = self.clock.now_ns();
+        for index in self.alive.clone() {
+            if matches!(self.processes[index].life, Life::Ready | Life::Born | Life::Broke) {
+                self.leave_queue(index);
+                self.make_ready(index, now)?;
+            }
+        }
         Ok(())
     }
 
@@ -221,11 +253,11 @@ impl Cell {
             return self.end_bankrupt(index);
         }
         match self.processes[index].life {
-            Life::Ready | Life::Born => {
+            Life::Ready | Life::Born | Life::Broke => {
                 self.leave_queue(index);
                 self.make_ready(index, now)
             }
-            _ => {
+            Life::Blocked { .. } | Life::Dead => {
                 self.arm_rent(index, now);
                 self.publish(index);
                 Ok(())
@@ -262,7 +294,7 @@ impl Cell {
     /// Gives a process back that has not run: another cell is idle.
     pub(super) fn revoke(&mut self, pid: u32) -> Result<()> {
         let Some(&index) = self.by_pid.get(&pid) else { return Ok(()) };
-        if self.processes[index].life != Life::Born {
+        if self.processes[index].birth.is_none() {
             return Ok(());
         }
         self.leave_queue(index);
@@ -309,10 +341,12 @@ impl Cell {
         process.shared.kill.store(true, Relaxed);
         let end = process.guest.take().and_then(|mut guest| {
             // The guest returns from its host call or yield straight into the hook, which ends it.
-            match guest.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            // Its clock stands at the end of time by then, so that no sleep goes on.
+            let mut context = Context::from_waker(Waker::noop());
+            (0..LAST_POLLS).find_map(|_| match guest.as_mut().poll(&mut context) {
                 Poll::Ready(end) => Some(end),
                 Poll::Pending => None,
-            }
+            })
         });
         let (pages, unsupported) = match end {
             Some(end) => (Some(end.pages_erased), end.unsupported),
@@ -408,6 +442,7 @@ impl Cell {
         let process = &mut self.processes[index];
         let pid = process.pid;
         let mut books = process.shared.books();
+        books.report_bytes = 0;
         for line in books.reports.drain(..) {
             process.meters.reports += 1;
             self.events.push(CellEvent::Report { pid, line });
