@@ -160,7 +160,7 @@ def test_a_killed_cell_accounts_for_all_but_its_last_slice(tmp_path: Path) -> No
 def test_a_module_whose_cell_is_lost_exits_with_125(tmp_path: Path) -> None:
     arguments = ("run", "samples:spin.wasm", "--budget", "900J", "--out", "run")
     with started(*arguments, cwd=tmp_path) as child:
-        await_true("a sample", lambda: any_event(tmp_path / "run", "started"))
+        await_true("a sample", lambda: any_event(tmp_path / "run", "started"), while_runs=child)
         kill(cells_of(child.pid)[0])
         assert child.wait(50) == 125
     err = (tmp_path / "stderr").read_text()
@@ -181,7 +181,9 @@ def leftovers(pid: int) -> list[Path]:
 def test_a_killed_parent_takes_its_cells_along(tmp_path: Path) -> None:
     (tmp_path / "f.toml").write_text(ENDLESS)
     with started("run", "f.toml", "--out", "run", cwd=tmp_path) as child:
-        await_true("both started", lambda: count_events(tmp_path / "run", "started") == 2)
+        await_true(
+            "both started", lambda: count_events(tmp_path / "run", "started") == 2, while_runs=child
+        )
         cells = cells_of(child.pid)
         assert len(cells) == 2
         child.kill()
@@ -210,7 +212,7 @@ def test_a_killed_parent_takes_idle_cells_along(tmp_path: Path) -> None:
     module = write(tmp_path, "sleepy", program(SLEEP_FOREVER))
     arguments = ("run", module, "--budget", "900J", "--out", "run")
     with started(*arguments, cwd=tmp_path) as child:
-        await_true("it started", lambda: any_event(tmp_path / "run", "started"))
+        await_true("it started", lambda: any_event(tmp_path / "run", "started"), while_runs=child)
         cells = cells_of(child.pid)
         child.kill()
         child.wait(50)
@@ -222,7 +224,9 @@ def test_a_parent_killed_while_compiling_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.wasm").write_bytes(slow_module())
     cache = {"MAXWELL_CACHE_DIR": str(tmp_path / "cache")}
     with started("run", "x.wasm", cwd=tmp_path, env=cache) as child:
-        await_true("it compiles", lambda: children_of(child.pid, b"maxwell.node.admit"))
+        await_true(
+            "it compiles", lambda: children_of(child.pid, b"maxwell.node.admit"), while_runs=child
+        )
         helpers = children_of(child.pid, b"maxwell.node.admit")
         child.kill()
         child.wait(50)
@@ -249,7 +253,9 @@ def children_of(pid: int, word: bytes) -> list[int]:
 def test_an_interrupted_fleet_settles_first(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "f.toml").write_text(ENDLESS)
     with started("run", "f.toml", "--out", "run", cwd=tmp_path) as child:
-        await_true("both started", lambda: count_events(tmp_path / "run", "started") == 2)
+        await_true(
+            "both started", lambda: count_events(tmp_path / "run", "started") == 2, while_runs=child
+        )
         cells = cells_of(child.pid)
         child.send_signal(number)
         assert child.wait(50) == 130
@@ -277,7 +283,9 @@ def test_a_terminal_interrupts_the_whole_group(tmp_path: Path) -> None:
             start_new_session=True,
         )
     try:
-        await_true("both started", lambda: count_events(tmp_path / "run", "started") == 2)
+        await_true(
+            "both started", lambda: count_events(tmp_path / "run", "started") == 2, while_runs=child
+        )
         for cell in cells_of(child.pid):
             os.kill(cell, signal.SIGINT)
         os.killpg(child.pid, signal.SIGINT)
@@ -296,7 +304,9 @@ def test_an_interrupt_while_compiling(tmp_path: Path) -> None:
     (tmp_path / "x.wasm").write_bytes(slow_module())
     cache = {"MAXWELL_CACHE_DIR": str(tmp_path / "cache")}
     with started("run", "x.wasm", cwd=tmp_path, env=cache) as child:
-        await_true("it compiles", lambda: children_of(child.pid, b"maxwell.node.admit"))
+        await_true(
+            "it compiles", lambda: children_of(child.pid, b"maxwell.node.admit"), while_runs=child
+        )
         child.send_signal(signal.SIGINT)
         assert child.wait(50) == 130
         assert leftovers(child.pid) == []
@@ -312,12 +322,54 @@ def test_a_cell_that_stops_answering_is_no_end_of_the_others(tmp_path: Path) -> 
     """SIGSTOP freezes one cell; the run still ends at its duration's end, and settles."""
     (tmp_path / "f.toml").write_text(ENDLESS.replace("[node]", '[node]\nduration = "1500 ms"'))
     with started("run", "f.toml", "--out", "run", cwd=tmp_path) as child:
-        await_true("both started", lambda: count_events(tmp_path / "run", "started") == 2)
+        await_true(
+            "both started", lambda: count_events(tmp_path / "run", "started") == 2, while_runs=child
+        )
         cell = cells_of(child.pid)[0]
         os.kill(cell, signal.SIGSTOP)
         try:
-            await_true("views go on", lambda: count_events(tmp_path / "run", "sample") >= 10)
+            await_true(
+                "views go on",
+                lambda: count_events(tmp_path / "run", "sample") >= 10,
+                while_runs=child,
+            )
         finally:
             os.kill(cell, signal.SIGCONT)
         assert child.wait(50) == 0
     assert report_of(tmp_path / "run")["conservation_ok"] is True
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_cell_killed_at_once_and_who_comes_after(tmp_path: Path, deterministic: bool) -> None:
+    """Times stay in order on the cell that was started again: it goes on with the run's clock."""
+    result = run(
+        [
+            process("a", "samples:spin.wasm", funds="9 J"),
+            process("b", "samples:spin.wasm", funds="9 J"),
+            process("c", "samples:spin.wasm", funds="9 J", start_after="300 ms", deadline="400 ms"),
+        ],
+        cells=2,
+        deterministic=deterministic,
+        duration="1 s",
+        on_view=CellKiller(1),
+        out=tmp_path / "run",
+    )
+    a, c = result["a"], result["c"]
+    assert (a.outcome, c.outcome, c.cell) == ("lost", "deadline", a.cell)
+    assert a.born_ns <= a.died_ns <= 300e6
+    # The clocks of cells and parent begin within an epoch of each other.
+    assert c.born_ns >= 200e6
+    assert c.died_ns - c.born_ns == pytest.approx(400e6, abs=50e6)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_deadline_counts_from_the_start(tmp_path: Path, deterministic: bool) -> None:
+    """On the real clock too: not from the last report of its cell."""
+    result = run(
+        [process("a", "samples:spin.wasm", start_after="150 ms", deadline="250 ms")],
+        deterministic=deterministic,
+        duration="2 s",
+    )
+    a = result["a"]
+    assert a.outcome == "deadline"
+    assert 249e6 <= a.died_ns - a.born_ns <= 400e6

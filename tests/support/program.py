@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,11 +90,18 @@ def started(
             child.wait()
 
 
-def await_true(what: str, check: Any, *, within_s: float = HANG_S) -> None:
+def await_true(
+    what: str,
+    check: Callable[[], object],
+    *,
+    while_runs: subprocess.Popen[bytes] | None = None,
+    within_s: float = HANG_S,
+) -> None:
     """Waits until `check()` holds; a hang guard, not a measurement."""
     end = time.monotonic() + within_s
     while not check():
         assert time.monotonic() < end, f"still not: {what}"
+        assert while_runs is None or while_runs.poll() is None, f"it ended before: {what}"
         time.sleep(0.01)
 
 

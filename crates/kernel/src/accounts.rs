@@ -9,8 +9,10 @@ use maxwell_market::BidderId;
 pub struct Account {
     /// Its bidder in the auction.
     pub bidder: BidderId,
-    /// Its processes that want a slice, the one that used the least energy first.
-    ready: BTreeSet<(u64, usize)>,
+    /// The process that runs next: of those that want a slice, the one that used the least energy.
+    head: Option<(u64, usize)>,
+    /// The others that want one. Most accounts have one process: it needs no tree.
+    others: BTreeSet<(u64, usize)>,
     /// What they may spend together, credits.
     spendable: u64,
 }
@@ -19,19 +21,36 @@ impl Account {
     /// An account without processes.
     #[must_use]
     pub fn new(bidder: BidderId) -> Self {
-        Self { bidder, ready: BTreeSet::new(), spendable: 0 }
+        Self { bidder, head: None, others: BTreeSet::new(), spendable: 0 }
     }
 
     /// A process that used `energy_uj` so far and may spend `credits` wants a slice.
     pub fn enter(&mut self, process: usize, energy_uj: u64, credits: u64) {
-        if self.ready.insert((energy_uj, process)) {
+        let entry = (energy_uj, process);
+        let is_new = match self.head {
+            None => self.head.replace(entry).is_none(),
+            Some(head) if head == entry => false,
+            Some(head) if entry < head => {
+                self.head = Some(entry);
+                self.others.insert(head)
+            }
+            Some(_) => self.others.insert(entry),
+        };
+        if is_new {
             self.spendable = self.spendable.saturating_add(credits);
         }
     }
 
     /// The process no longer wants a slice; energy and credits as at [`Account::enter`].
     pub fn leave(&mut self, process: usize, energy_uj: u64, credits: u64) {
-        if self.ready.remove(&(energy_uj, process)) {
+        let entry = (energy_uj, process);
+        let was_there = if self.head == Some(entry) {
+            self.head = self.others.pop_first();
+            true
+        } else {
+            self.others.remove(&entry)
+        };
+        if was_there {
             self.spendable = self.spendable.saturating_sub(credits);
         }
     }
@@ -39,7 +58,7 @@ impl Account {
     /// Who runs next: the process with the least energy so far.
     #[must_use]
     pub fn head(&self) -> Option<usize> {
-        self.ready.first().map(|&(_, process)| process)
+        self.head.map(|(_, process)| process)
     }
 
     /// What all waiting processes may spend, credits.
@@ -51,13 +70,13 @@ impl Account {
     /// Processes that wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ready.len()
+        usize::from(self.head.is_some()) + self.others.len()
     }
 
     /// Whether none waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ready.is_empty()
+        self.head.is_none()
     }
 }
 

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use maxwell_market::{Auction, AuctionConfig, BidderId};
+use maxwell_market::{Auction, AuctionConfig};
 use wasmtime::{Engine, Linker};
 
 use crate::accounts::{Account, BidTerms, bid_ppm};
@@ -53,10 +53,13 @@ pub struct Cell {
     auction: Auction,
     accounts: Vec<Account>,
     account_index: HashMap<u64, usize>,
-    bidder_account: HashMap<BidderId, usize>,
+    /// Account of each bidder, by the bidder's index.
+    bidder_account: Vec<usize>,
     processes: Vec<Process>,
     by_pid: HashMap<u32, usize>,
     alive: Vec<usize>,
+    /// Processes that made host calls since the last epoch and may have said something.
+    callers: Vec<usize>,
     wheel: TimerWheel,
     slots: Slots,
     pipe: Pipe,
@@ -178,10 +181,11 @@ impl Cell {
             auction,
             accounts: Vec::new(),
             account_index: HashMap::new(),
-            bidder_account: HashMap::new(),
+            bidder_account: Vec::new(),
             processes: Vec::new(),
             by_pid: HashMap::new(),
             alive: Vec::new(),
+            callers: Vec::new(),
             wheel: TimerWheel::new(0),
             slots,
             pipe,

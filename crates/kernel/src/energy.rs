@@ -55,6 +55,9 @@ impl EnergyModel {
     /// Virtual time of `fuel`, ns (rounded down).
     #[must_use]
     pub fn fuel_ns(&self, fuel: u64) -> u64 {
+        if let Some(fs) = fuel.checked_mul(self.femtoseconds_per_fuel) {
+            return fs / 1_000_000;
+        }
         let fs = u128::from(fuel) * u128::from(self.femtoseconds_per_fuel);
         u64::try_from(fs / 1_000_000).unwrap_or(u64::MAX)
     }

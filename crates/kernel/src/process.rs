@@ -73,7 +73,7 @@ pub struct Process {
     /// How its guest says why it waits.
     pub pause: PauseSlot,
     /// What it takes to start it, until it starts.
-    pub birth: Option<(Box<Spawn>, Prepared, GuestState)>,
+    pub birth: Option<Box<(Box<Spawn>, Prepared, GuestState)>>,
     /// The guest, once it runs.
     pub guest: Option<GuestFuture>,
     /// Its life.
@@ -84,6 +84,8 @@ pub struct Process {
     pub carry: Carry,
     /// Moving mean of the time of a slice, ns.
     pub slice_ns: u64,
+    /// Whether it made host calls since it was last asked what it said.
+    pub has_called: bool,
     /// Fuel charged ahead by a bulk operator that has not run yet.
     pub pending_fuel: u64,
     /// Horizon of its proxy, µJ.
@@ -122,12 +124,13 @@ impl Process {
             pause,
             horizon_uj: spawn.horizon_uj.max(1),
             deadline_ns: spawn.deadline_ns,
-            birth: Some(birth),
+            birth: Some(Box::new(birth)),
             guest: None,
             life: Life::Born,
             meters: Meters::default(),
             carry: Carry::default(),
             slice_ns: FIRST_SLICE_NS,
+            has_called: false,
             pending_fuel: 0,
             bid_ppm: 0,
             price_ppm: 0,

@@ -150,6 +150,9 @@ impl Purse {
 /// `ceil(price × µJ)` in credits.
 #[must_use]
 pub fn charge_credits(uj: u64, price_ppm: u64) -> u64 {
+    if let Some(product) = uj.checked_mul(price_ppm) {
+        return product.div_ceil(PPM);
+    }
     let charge = (u128::from(uj) * u128::from(price_ppm)).div_ceil(u128::from(PPM));
     u64::try_from(charge).unwrap_or(u64::MAX)
 }

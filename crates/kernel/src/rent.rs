@@ -63,6 +63,12 @@ impl RentMeter {
         self.resident_bytes_max = self.resident_bytes_max.max(bytes);
     }
 
+    /// Up to when rent has fallen due, ns.
+    #[must_use]
+    pub fn paid_until_ns(&self) -> u64 {
+        self.last_ns
+    }
+
     /// Resident bytes.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
@@ -92,6 +98,15 @@ impl RentMeter {
     pub fn runway_of(&self, resident_bytes: u64) -> u64 {
         let per_second = self.rate(resident_bytes).div_ceil(1 << 20);
         u64::try_from(per_second).unwrap_or(u64::MAX)
+    }
+
+    /// Whether a purse of `free` credits can pay all rent until `ns`, if nothing else changes: the
+    /// same as `ns < broke_at_ns(free)`, without a division.
+    #[must_use]
+    pub fn is_payable_until(&self, ns: u64, free: u64) -> bool {
+        let passed = u128::from(ns.saturating_sub(self.last_ns));
+        let due = self.carry + passed * self.rate(self.resident_bytes);
+        due < (u128::from(free) + 1) * DENOMINATOR
     }
 
     /// When a purse of `free` credits can no longer pay, if nothing else changes, ns.
@@ -140,6 +155,8 @@ mod tests {
             let mut meter = RentMeter::new(RATES, start);
             meter.set_resident(bytes);
             let at = meter.broke_at_ns(free);
+            prop_assert!(meter.is_payable_until(at - 1, free));
+            prop_assert!(!meter.is_payable_until(at, free));
             let mut early = meter;
             prop_assert!(early.accrue(at - 1) <= free);
             prop_assert!(meter.accrue(at) > free);

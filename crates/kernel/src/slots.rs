@@ -215,13 +215,14 @@ impl Slots {
         let base = HEADER_WORDS + slot * SLOT_WORDS;
         let sequence = self.word(base);
         let next = sequence.load(Ordering::Relaxed).wrapping_add(1);
+        // No word below may be seen before the sequence number of the last publication: a reader
+        // that sees one sees (after its own fence) that number too, and reads again.
+        fence(Ordering::Release);
         let copy = base + copy_offset(next);
         for (offset, word) in record.to_words().into_iter().enumerate() {
             self.word(copy + offset).store(word, Ordering::Relaxed);
         }
         sequence.store(next, Ordering::Release);
-        // The next publication must not be seen before this sequence number.
-        fence(Ordering::SeqCst);
     }
 
     /// The last whole record of `slot`; `None` for a slot outside the mapping.

@@ -4,7 +4,6 @@ use super::Cell;
 use crate::control::{REPORT_EVENT_BYTES, encode};
 use crate::error::Result;
 use crate::pipe::BACKLOG_BYTES_MAX;
-use crate::process::Life;
 
 /// How long a stopping cell waits for its last report to leave, ns.
 const LAST_WORDS_NS: u64 = 5_000_000_000;
@@ -32,15 +31,21 @@ impl Cell {
     }
 
     fn gather(&mut self) {
-        for position in 0..self.alive.len() {
-            let index = self.alive[position];
-            // A parent that does not keep up: what guests say stays in their bounded queues, which
-            // then refuse results and lose output; deaths and money still go.
-            if self.processes[index].life != Life::Born && self.pipe.backlog() <= BACKLOG_BYTES_MAX
-            {
+        let mut callers = std::mem::take(&mut self.callers);
+        // In the order of their births, whoever ran first.
+        callers.sort_unstable();
+        // A parent that does not keep up: what guests say stays in their bounded queues, which
+        // then refuse results and lose output; deaths and money still go.
+        let keeps_up = self.pipe.backlog() <= BACKLOG_BYTES_MAX;
+        callers.retain(|&index| {
+            // The last words of the dead were taken at their deaths.
+            let asked = keeps_up && !self.processes[index].is_dead();
+            if asked {
                 self.take_sayings(index);
             }
-        }
+            !(asked || self.processes[index].is_dead())
+        });
+        self.callers = callers;
     }
 
     pub(super) fn send_report(&mut self, last: bool) {

@@ -105,7 +105,9 @@ impl Cell {
         let index = self.accounts.len();
         self.accounts.push(Account::new(bidder));
         self.account_index.insert(account, index);
-        self.bidder_account.insert(bidder, index);
+        // Bidders are never removed, so that their indices are those of the accounts.
+        assert_eq!(bidder.index() as usize, self.bidder_account.len(), "BUG: a bidder left");
+        self.bidder_account.push(index);
         Ok(index)
     }
 
@@ -235,20 +237,25 @@ impl Cell {
     fn arm_rent(&mut self, index: usize, now: u64) {
         let process = &self.processes[index];
         let books = process.shared.books();
-        let broke_ns = books.rent.broke_at_ns(books.purse.free);
-        drop(books);
-        let at_ns = broke_ns.min(now.saturating_add(RENT_NS_MAX));
         let armed = process.rent_timer_ns;
+        let latest = books.rent.paid_until_ns().saturating_add(RENT_NS_MAX).max(now);
         // An earlier look finds the purse still good and arms again; a later one would be late.
-        if armed > now && armed <= at_ns && armed != u64::MAX {
+        let pays = |ns| books.rent.is_payable_until(ns, books.purse.free);
+        if armed > now && armed <= latest && pays(armed - 1) {
             return;
         }
+        let at_ns = books.rent.broke_at_ns(books.purse.free).min(latest);
+        drop(books);
         self.processes[index].rent_timer_ns = at_ns;
         self.arm(index, timer_kind::RENT, at_ns);
     }
 
     pub(super) fn collect_rent(&mut self, index: usize, now: u64) -> Result<()> {
         self.processes[index].rent_timer_ns = u64::MAX;
+        if self.paid_rent_lately(index, now) {
+            self.arm_rent(index, now);
+            return Ok(());
+        }
         if !self.processes[index].shared.books().pay_rent(now) {
             return self.end_bankrupt(index);
         }
@@ -263,6 +270,17 @@ impl Cell {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a process that waits for its turn paid, bid and was published not long ago: after
+    /// its last slice.
+    fn paid_rent_lately(&self, index: usize, now: u64) -> bool {
+        let process = &self.processes[index];
+        let books = process.shared.books();
+        let since_ns = now.saturating_sub(books.rent.paid_until_ns());
+        process.life == Life::Ready
+            && since_ns < RENT_NS_MAX / 2
+            && books.rent.is_payable_until(now, books.purse.free)
     }
 
     pub(super) fn fund(&mut self, pid: u32, credits: u64) -> Result<()> {
@@ -440,6 +458,7 @@ impl Cell {
     /// Moves results, transfers and output of a process into the next report.
     pub(super) fn take_sayings(&mut self, index: usize) {
         let process = &mut self.processes[index];
+        process.has_called = false;
         let pid = process.pid;
         let mut books = process.shared.books();
         books.report_bytes = 0;

@@ -41,7 +41,8 @@ struct Slice {
 impl Cell {
     /// Sells the core to the winner for one slice.
     pub(super) fn run_slice(&mut self, decision: Decision) -> Result<()> {
-        let Some(&account) = self.bidder_account.get(&decision.winner) else {
+        let bidder = decision.winner.index() as usize;
+        let Some(&account) = self.bidder_account.get(bidder) else {
             return Err(KernelError::Bug("the winner has no account".to_owned()));
         };
         let Some(index) = self.accounts[account].head() else {
@@ -118,7 +119,8 @@ impl Cell {
     /// First slice: the guest's future is made of its parts.
     fn be_born(&mut self, index: usize, now: u64) {
         let process = &mut self.processes[index];
-        if let Some((_, prepared, state)) = process.birth.take() {
+        if let Some(birth) = process.birth.take() {
+            let (_, prepared, state) = *birth;
             process.guest = Some(guest::start(prepared, state));
             process.life = Life::Ready;
             self.events.push(CellEvent::Started { pid: process.pid, t_ns: now });
@@ -128,8 +130,9 @@ impl Cell {
     /// Charges what was metered, gives the rest of the escrow back, and decides what comes next.
     fn settle(&mut self, index: usize, decision: &Decision, slice: Slice) -> Result<()> {
         let usage = self.meter(index, &slice);
-        let now = self.clock.now_ns();
-        self.boundary_ns = if self.clock.is_virtual() { now } else { slice.end_ns };
+        // Settled as of the slice's end; in virtual time `meter` has only now moved the clock.
+        let now = if self.clock.is_virtual() { self.clock.now_ns() } else { slice.end_ns };
+        self.boundary_ns = now;
         let before = self.processes[index].meters.energy_uj;
         let counted = self.processes[index].counted;
         let account = self.processes[index].account;
@@ -201,6 +204,10 @@ impl Cell {
         usage.ns = if self.clock.is_virtual() { 0 } else { ns };
         let process = &mut self.processes[index];
         process.meters.cpu_ns += ns;
+        if usage.calls > 0 && !process.has_called {
+            process.has_called = true;
+            self.callers.push(index);
+        }
         self.totals.slice_ns += ns;
         let quanta_max = u64::from(self.config.slice_quanta.max(1));
         let full = ns.saturating_mul(quanta_max) / slice.quanta.max(1);
