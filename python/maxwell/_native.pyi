@@ -9,6 +9,22 @@ import builtins
 from os import PathLike
 from typing import Final, final
 
+__all__ = [
+    "ENGINE_VERSION",
+    "HOST_BYTE_FUEL",
+    "HOST_CALL_FUEL",
+    "PRICE_TABLE_VERSION",
+    "KernelError",
+    "Measurement",
+    "ModuleInfo",
+    "Slot",
+    "Slots",
+    "admit",
+    "inspect",
+    "measure",
+    "run_cell",
+]
+
 ENGINE_VERSION: Final[str]
 PRICE_TABLE_VERSION: Final[int]
 HOST_CALL_FUEL: Final[int]
@@ -180,8 +196,8 @@ def measure(
     *,
     args: list[str],
     metered: bool = True,
-    dirs: list[tuple[str, str | PathLike[str], bool]] = [],
-    env: list[tuple[str, str]] = [],
+    dirs: list[tuple[str, str | PathLike[str], bool]] = ...,
+    env: list[tuple[str, str]] = ...,
     quantum_fuel: int = 800_000,
     fuel_max: int | None = None,
     store_fuel: int | None = None,

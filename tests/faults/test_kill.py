@@ -51,7 +51,7 @@ funds = "300 J"
 
 
 class CellKiller:
-    """Kills cells of this process's run at given epochs."""
+    """Kills a cell of this process's run at given epochs; -1 is the one started last."""
 
     def __init__(self, *epochs: int, which: int = 0) -> None:
         self.epochs = set(epochs)
@@ -120,7 +120,7 @@ def test_a_killed_cell_loses_its_processes_and_nobody_elses(
 
 def test_deaths_of_cells_do_not_add_up_to_an_end(tmp_path: Path) -> None:
     """One cell killed again and again; the other one's processes never notice."""
-    killer = CellKiller(2, 12, 22)
+    killer = CellKiller(2, 12, 22, which=-1)
     result = lost_fleet(tmp_path, killer, deterministic=False, duration="3 s")
     assert len(killer.killed) == 3
     assert len(result.events("cell_restarted")) == 3
@@ -330,7 +330,7 @@ def test_a_cell_that_stops_answering_is_no_end_of_the_others(tmp_path: Path) -> 
         try:
             await_true(
                 "views go on",
-                lambda: count_events(tmp_path / "run", "sample") >= 10,
+                lambda: count_events(tmp_path / "run", "sample") >= 5,
                 while_runs=child,
             )
         finally:

@@ -20,7 +20,7 @@ use maxwell_market::{Auction, AuctionConfig};
 use wasmtime::{Engine, Linker};
 
 use crate::accounts::{Account, BidTerms, bid_ppm};
-use crate::clock::{Clock, thread_cpu_ns};
+use crate::clock::{Clock, monotonic_ns, thread_cpu_ns};
 use crate::control::{CellConfig, CellEvent, EpochReport, ToCell, parse};
 use crate::engine::{EngineOptions, Metering, engine};
 use crate::error::{KernelError, Result};
@@ -172,8 +172,11 @@ impl Cell {
             anchor_cpu_ns: cpu,
             ..Totals::default()
         };
+        let passed_ns = config.start_monotonic_ns.map_or(0, |at| monotonic_ns().saturating_sub(at));
+        let start_ns = config.start_ns.saturating_add(passed_ns);
+        let totals = Totals { anchor_ns: start_ns, ..totals };
         Ok(Self {
-            clock: Clock::new(config.deterministic),
+            clock: Clock::new(config.deterministic, start_ns),
             shared: Arc::new(CellShared::new(virtual_rate, config.reserve_ppm)),
             engine,
             linker,
@@ -186,16 +189,16 @@ impl Cell {
             by_pid: HashMap::new(),
             alive: Vec::new(),
             callers: Vec::new(),
-            wheel: TimerWheel::new(0),
+            wheel: TimerWheel::new(start_ns),
             slots,
             pipe,
             events: Vec::new(),
             totals,
             epoch_price: PriceMean::default(),
             epoch: 0,
-            next_epoch_ns: config.epoch_ns,
+            next_epoch_ns: start_ns.saturating_add(config.epoch_ns),
             next_control_ns: 0,
-            boundary_ns: 0,
+            boundary_ns: start_ns,
             stopping: None,
             expired: Vec::new(),
             config,

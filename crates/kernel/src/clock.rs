@@ -11,6 +11,8 @@ pub enum Clock {
     Wall {
         /// When the cell began.
         start: Instant,
+        /// What the clock showed then, ns.
+        start_ns: u64,
     },
     /// Time that passes only when the cell says so.
     Virtual {
@@ -20,13 +22,13 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// A clock at zero.
+    /// A clock that shows `start_ns` now.
     #[must_use]
-    pub fn new(deterministic: bool) -> Self {
+    pub fn new(deterministic: bool, start_ns: u64) -> Self {
         if deterministic {
-            Self::Virtual { now_ns: 0 }
+            Self::Virtual { now_ns: start_ns }
         } else {
-            Self::Wall { start: Instant::now() }
+            Self::Wall { start: Instant::now(), start_ns }
         }
     }
 
@@ -34,7 +36,10 @@ impl Clock {
     #[must_use]
     pub fn now_ns(&self) -> u64 {
         match self {
-            Self::Wall { start } => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Self::Wall { start, start_ns } => {
+                let passed_ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+                start_ns.saturating_add(passed_ns)
+            }
             Self::Virtual { now_ns } => *now_ns,
         }
     }
@@ -51,6 +56,12 @@ impl Clock {
     pub fn is_virtual(&self) -> bool {
         matches!(self, Self::Virtual { .. })
     }
+}
+
+/// The machine's monotonic clock, ns; the same for every process.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    timespec_ns(clock_gettime(ClockId::Monotonic))
 }
 
 /// CPU time of the calling thread, ns.

@@ -37,6 +37,12 @@ pub struct CellConfig {
     pub rent_per_process: u64,
     /// Rent, credits per second and MiB.
     pub rent_per_mib: u64,
+    /// What the cell's clock shows at first, ns: not zero in a cell that is started again.
+    #[serde(default)]
+    pub start_ns: u64,
+    /// On the real clock: the machine's monotonic time at which the run's clock showed `start_ns`.
+    #[serde(default)]
+    pub start_monotonic_ns: Option<u64>,
 }
 
 /// A directory that a guest sees.

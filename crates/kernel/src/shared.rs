@@ -42,7 +42,7 @@ impl CellShared {
             now_ns: AtomicU64::new(0),
             price_ppm: AtomicU64::new(reserve_ppm),
             virtual_fs_per_fuel,
-            wall: Clock::new(false),
+            wall: Clock::new(false, 0),
         }
     }
 

@@ -202,8 +202,15 @@ class Cell:
             time.sleep(0.001)
         return False
 
-    def restart(self) -> None:
-        """Starts a new process for the same cell; its figures go on."""
+    def restart(self, *, start_ns: int, start_monotonic_ns: int | None) -> None:
+        """Starts a new process for the same cell; its figures and its clock go on.
+
+        Args:
+            start_ns: what the run's clock shows now.
+            start_monotonic_ns: the machine's clock at that moment; None for virtual time.
+        """
+        clock: Message = {"start_ns": start_ns, "start_monotonic_ns": start_monotonic_ns}
+        self._config = {**self._config, **clock}
         self._past = self.totals()
         self.last = None
         self.reports = []

@@ -631,7 +631,8 @@ class Node:
                 reason = f"its cell {cell.number} is given up: {how}"
                 self._end_entry(entry, Death(outcome="lost", reason=reason), self._elapsed_ns)
             return
-        cell.restart()
+        start_monotonic_ns = None if self._virtual else self._start_ns + self._elapsed_ns
+        cell.restart(start_ns=self._elapsed_ns, start_monotonic_ns=start_monotonic_ns)
         self._energy.cell_started(cell.pid)
         self._selector.register(cell, selectors.EVENT_READ)
         self._loads[cell.number] = 0
