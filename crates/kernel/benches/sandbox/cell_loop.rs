@@ -94,17 +94,13 @@ fn receive(parent: &mut UnixStream) -> Report {
 
 /// What `benches/market_cost.py` measures from outside, on a thread and without the parent's work.
 pub fn bench(smoke: bool) {
-    let (mut processes, epochs) = if smoke { (8, 2) } else { (1_000, 30) };
-    if let Ok(n) = std::env::var("NPROC") {
-        processes = n.parse().unwrap();
-    }
+    let (processes, epochs) = if smoke { (8, 2) } else { (1_000, 30) };
     let folder = tempfile::tempdir().expect("a folder for the run");
     let (slots_path, artifact) = (folder.path().join("slots"), folder.path().join("spin.cwasm"));
     let _slots = Slots::create(&slots_path, processes as usize + 1).expect("shared memory");
     let wasm = wat::parse_str(guests::SPIN).expect("the module is well-formed");
     admission::admit(&wasm, &artifact, Metering::Fuel, None).expect("the module is admitted");
     // `SPIN` runs about 48 fuel a nanosecond here: ten quanta take about 100 µs.
-    let quantum_fuel = std::env::var("QUANTUM_FUEL").ok().and_then(|text| text.parse().ok());
     let config = Config {
         cell: 0,
         core: Some(0),
@@ -121,7 +117,7 @@ pub fn bench(smoke: bool) {
             switch_pj: 5_000_000,
             femtoseconds_per_fuel: 67_000,
         },
-        quantum_fuel: quantum_fuel.unwrap_or(480_000),
+        quantum_fuel: 480_000,
         slice_quanta: 10,
         guests_max: processes + 1,
         slots_path: &slots_path,
