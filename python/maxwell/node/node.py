@@ -25,7 +25,7 @@ from maxwell.node.admission import Admissions
 from maxwell.node.cells import Cell
 from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
-from maxwell.node.place import Workplace
+from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
 from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
 from maxwell.node.view import NodeView
@@ -164,7 +164,7 @@ class Node:
             return self._record(None if self._virtual else started_at)
 
     def _admit(self) -> None:
-        environ = _environment()
+        environ = child_environment()
         admissions = Admissions(self._place.folder, _cache_dir(environ), environ)
         paths = {
             process.name: resolve_module(process.module, self._fleet.base_dir)
@@ -218,7 +218,7 @@ class Node:
 
     def _start_cells(self) -> None:
         cores = sorted(os.sched_getaffinity(0))
-        environ = _environment()
+        environ = child_environment()
         self._selector = selectors.DefaultSelector()
         for number in range(self._config.cells):
             cell = Cell(number, self._cell_config(number, cores), environ)
@@ -872,17 +872,6 @@ def _check_memory(process: ProcessConfig, entry: Entry) -> None:
 def _key(seed: int, purpose: str) -> bytes:
     """Derives 32 bytes from the run's seed for one purpose."""
     return hashlib.sha256(f"maxwell {purpose} {seed}".encode()).digest()
-
-
-def _environment() -> dict[str, str]:
-    """The environment of cells and helpers: this one's, with the path of this package."""
-    import maxwell
-
-    environ = dict(os.environ)
-    package = os.path.dirname(os.path.dirname(os.path.abspath(maxwell.__file__)))
-    known = environ.get("PYTHONPATH")
-    environ["PYTHONPATH"] = package if not known else f"{package}{os.pathsep}{known}"
-    return environ
 
 
 def _cache_dir(environ: Mapping[str, str]) -> Path:

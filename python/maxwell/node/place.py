@@ -1,4 +1,7 @@
-"""The run's private folders: compiled code on disk, meters in shared memory, both mode 0700."""
+"""Where a run lives: its private folders, and the environment of its child processes.
+
+Compiled code is on disk and the meters are in shared memory, both in folders of mode 0700.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,17 @@ from typing import Final, Self
 
 SHARED_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
 _PREFIX: Final = "maxwell-"
+
+
+def child_environment() -> dict[str, str]:
+    """Returns the environment of cells and helpers: this one's, with the path of this package."""
+    import maxwell
+
+    environ = dict(os.environ)
+    package = os.path.dirname(os.path.dirname(os.path.abspath(maxwell.__file__)))
+    known = environ.get("PYTHONPATH")
+    environ["PYTHONPATH"] = package if not known else f"{package}{os.pathsep}{known}"
+    return environ
 
 
 class Workplace:

@@ -46,7 +46,7 @@ EVENTS: Final = frozenset(
 )
 """Every event a run writes."""
 
-BULKY_EVENTS: Final = frozenset({"sample", "output"})
+BULKY_EVENTS: Final = frozenset({"sample", "output", "refused_result"})
 """Events whose number grows with the run; the last eighth of the file is kept for the others."""
 
 BUFFER_BYTES: Final = 64 * 1024
@@ -96,7 +96,7 @@ class EventLog:
 
     Args:
         path: The file; an existing one is replaced.
-        file_bytes_max: Where the log stops; its last eighth takes no `sample` and no `output`.
+        file_bytes_max: Where the log stops; its last eighth takes none of `BULKY_EVENTS`.
         sink: Written to instead of `path`, for tests.
 
     Raises:
