@@ -113,13 +113,13 @@ def report(cells: int, differences: Sequence[Sums], wholes: Sequence[Sums]) -> N
         target=TARGET_RATIO,
         peer="whole run with births and deaths",
         peer_value=whole.cost_ratio,
-        blocks=[round(sums.cost_ratio, 5) for sums in differences],
+        more={"blocks": [round(sums.cost_ratio, 5) for sums in differences]},
     )
     emit(
         f"market_cost_by_os_clock{of}",
         min(sums.os_cost_ratio for sums in differences),
         "ratio",
-        blocks=[round(sums.os_cost_ratio, 5) for sums in differences],
+        more={"blocks": [round(sums.os_cost_ratio, 5) for sums in differences]},
     )
     emit(
         f"market_turn{of}",

@@ -22,8 +22,16 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from harness import GUESTS, REPOSITORY, emit, note, parse_options, percentile, run_processes
-from harness import spin_fuel_per_us
+from harness import (
+    GUESTS,
+    REPOSITORY,
+    emit,
+    note,
+    parse_options,
+    percentile,
+    run_processes,
+    spin_fuel_per_us,
+)
 
 RUNNABLE = 1_000
 NATIVE_BUSY = 100
@@ -115,8 +123,7 @@ def report(name: str, ours: list[float], peer: str, theirs: list[float]) -> None
             "us",
             peer=peer,
             peer_value=percentile(theirs, per_cent),
-            wakeups=len(ours),
-            peer_wakeups=len(theirs),
+            more={"wakeups": len(ours), "peer_wakeups": len(theirs)},
         )
 
 

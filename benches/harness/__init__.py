@@ -48,9 +48,9 @@ def emit(
     target: float | None = None,
     peer: str | None = None,
     peer_value: float | None = None,
-    **extra: object,
+    more: Mapping[str, object] | None = None,
 ) -> None:
-    """Prints one result; with a target the value must not exceed it."""
+    """Prints one result; with a target the value must not exceed it. `more` adds keys."""
     line: dict[str, object] = {
         "bench": bench,
         "value": _rounded(value),
@@ -60,7 +60,7 @@ def emit(
         "peer_value": None if peer_value is None else _rounded(peer_value),
         "ok": target is None or value <= target,
     }
-    print(json.dumps(line | extra), flush=True)
+    print(json.dumps(line | dict(more or {})), flush=True)
 
 
 def _rounded(value: float) -> float:

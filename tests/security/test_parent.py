@@ -1,4 +1,4 @@
-"""Goal: no guest reaches the parent: not by its names, its output, its results, nor by being run in it.
+"""Goal: no guest reaches the parent: not by its names, output or results, nor by being run in it.
 
 Method: guests that behave until they are looked at, through the command line, with a hang guard.
 """

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll, Waker};
 
-use maxwell_market::Decision;
+use maxwell_market::{BidderId, Decision};
 
 use super::{Cell, bug};
 use crate::clock::thread_cpu_ns;
@@ -14,6 +14,7 @@ use crate::guest::{self, GuestEnd};
 use crate::pause::Pause;
 use crate::process::Life;
 use crate::purse::charge_credits;
+use crate::slots::prefetch;
 
 /// A slice shorter than this was not preempted: schedulers take a core away for longer.
 const SUSPICIOUS_NS_MIN: u64 = 300_000;
@@ -50,7 +51,7 @@ impl Cell {
             return self.auction.sleep(decision.winner).map_err(bug);
         };
         let escrow = self.open_escrow(index, decision.price_ppm);
-        let slice = self.run_quanta(index, decision.price_ppm, escrow);
+        let slice = self.run_quanta(index, &decision, escrow);
         self.settle(index, &decision, slice)
     }
 
@@ -68,7 +69,7 @@ impl Cell {
     }
 
     /// Polls the guest quantum by quantum while its escrow pays for the next one.
-    fn run_quanta(&mut self, index: usize, price_ppm: u64, escrow: u64) -> Slice {
+    fn run_quanta(&mut self, index: usize, decision: &Decision, escrow: u64) -> Slice {
         let started = self.processes[index].guest.is_some();
         let start_ns = self.clock.now_ns();
         self.book_overhead(start_ns);
@@ -88,6 +89,7 @@ impl Cell {
         let mut fuel_before = process.shared.fuel.load(Relaxed);
         process.pending_fuel = 0;
         loop {
+            let process = &mut self.processes[index];
             process.shared.generation.fetch_add(1, Relaxed);
             let polled = match process.guest.as_mut() {
                 Some(guest) => guest.as_mut().poll(&mut context),
@@ -109,10 +111,29 @@ impl Cell {
             let ns = if virtual_time { 0 } else { now - start_ns };
             let next_ns = quantum_ns.saturating_add(model.fuel_ns(ahead));
             let next = model.estimate_uj(fuel - billed + quantum_fuel, ns.saturating_add(next_ns));
-            if quanta >= quanta_max || charge_credits(next, price_ppm) > escrow {
+            if quanta >= quanta_max || charge_credits(next, decision.price_ppm) > escrow {
                 process.pending_fuel = ahead;
                 return Slice { end: SliceEnd::Spent, start_ns, end_ns: now, quanta };
             }
+            self.fetch_ahead(decision.runner_up, quanta);
+        }
+    }
+
+    /// While a guest runs, brings in what the next decision will need, which is most often for the
+    /// bidder that just lost: with a thousand processes it has left the core's caches since its
+    /// last slice, and fetching it then, piece after piece, would take longer than to decide.
+    fn fetch_ahead(&self, next: Option<BidderId>, quanta: u64) {
+        if quanta > 2 {
+            return;
+        }
+        let account = next.and_then(|bidder| self.bidder_account.get(bidder.index() as usize));
+        let Some(head) = account.and_then(|&account| self.accounts[account].head()) else { return };
+        let process = &self.processes[head];
+        if quanta == 1 {
+            prefetch(process);
+        } else {
+            prefetch(&*process.shared);
+            self.slots.prefetch(process.slot);
         }
     }
 
