@@ -32,14 +32,18 @@ def test_version_imports_nothing_heavy(tmp_path: Path) -> None:
     assert imported.isdisjoint(HEAVY)
 
 
-def test_version_takes_less_than_100_ms(tmp_path: Path) -> None:
-    """Best of five; about 20 ms are Python's own start."""
-    times: list[float] = []
+def test_version_takes_a_few_bare_starts_of_python(tmp_path: Path) -> None:
+    """Best of five each, in one run: under 100 ms where Python itself starts in 20 ms."""
+    ours: list[float] = []
+    bare: list[float] = []
     for _ in range(5):
         start = time.perf_counter()
         subprocess_maxwell("--version", cwd=tmp_path)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.1
+        ours.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "pass"], check=True, cwd=tmp_path)
+        bare.append(time.perf_counter() - start)
+    assert min(ours) < 5 * min(bare)
 
 
 def test_help_imports_no_verb(tmp_path: Path) -> None:
