@@ -14,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from support.guests import SPIN_FOREVER, hostile, wasm
+from maxwell.cli import main
+from support.guests import REPOSITORY, SAMPLES, SPIN_FOREVER, hostile, wasm
 from support.program import (
+    Done,
     assert_no_inside_view,
     assert_refused,
     events_so_far,
@@ -38,6 +40,13 @@ def with_import(module: str, name: str) -> bytes:
         f'(module (import "{quoted[0]}" "{quoted[1]}" (func)) (memory (export "memory") 1) '
         '(func (export "_start")))'
     )
+
+
+def main_here(capfd: pytest.CaptureFixture[str], *arguments: str) -> Done:
+    """Runs a command line in this process: for the many refusals that start nothing."""
+    code = main(arguments)
+    out, err = capfd.readouterr()
+    return Done(code, out.encode(), err)
 
 
 MODULES: dict[str, tuple[Callable[[], bytes], str]] = {
@@ -79,10 +88,9 @@ def test_a_fleet_with_a_bad_module_runs_nothing(tmp_path: Path, name: str) -> No
     assert events_so_far(tmp_path / "run") == []
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 10, 40])
+@pytest.mark.parametrize("count", [1, 20, 40])
 def test_every_truncation_is_refused(tmp_path: Path, count: int) -> None:
     """A real program cut at several places: never a crash, never a run."""
-    from support.guests import SAMPLES
 
     content = (SAMPLES / "hello.wasm").read_bytes()
     (tmp_path / "x.wasm").write_bytes(content[: len(content) * count // 41])
@@ -178,9 +186,16 @@ def test_out_of_memory_is_137(tmp_path: Path) -> None:
         ("a = [" * 20_000, "MX1002"),
     ],
 )
-def test_a_fleet_file_that_makes_no_sense(tmp_path: Path, text: str, code: str) -> None:
+def test_a_fleet_file_that_makes_no_sense(
+    tmp_path: Path,
+    text: str,
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     (tmp_path / "f.toml").write_text(text)
-    done = maxwell("run", "f.toml", "--out", "run", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    done = main_here(capfd, "run", "f.toml", "--out", "run")
     expected = 127 if code == "MX1101" else 2
     assert_refused(done, expected, code)
     assert not (tmp_path / "run/report.json").exists()
@@ -220,9 +235,14 @@ def test_a_fleet_file_that_is_no_text(tmp_path: Path, content: bytes) -> None:
     ],
 )
 def test_a_command_line_that_makes_no_sense(
-    tmp_path: Path, arguments: tuple[str, ...], code: int
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert_refused(maxwell("run", *arguments, cwd=tmp_path), code)
+    monkeypatch.chdir(tmp_path)
+    assert_refused(main_here(capfd, "run", *arguments), code)
 
 
 @pytest.mark.parametrize("name", ["x.toml", "x.wasm", "x"])
@@ -255,7 +275,6 @@ def test_an_out_folder_that_cannot_be_written_to(tmp_path: Path, out: str, targe
 
 def test_output_that_is_not_utf8(tmp_path: Path) -> None:
     """A module's bytes pass as they are; a fleet's go into files and events in good order."""
-    from support.guests import REPOSITORY
 
     module = REPOSITORY / "build/guests/badutf8.wasm"
     done = maxwell("run", str(module), "--deterministic", cwd=tmp_path)
@@ -277,7 +296,6 @@ def test_output_that_is_not_utf8(tmp_path: Path) -> None:
 
 def test_a_gigabyte_of_output(tmp_path: Path) -> None:
     """It is bounded, charged, counted and visible: kept + lost is what was printed."""
-    from support.guests import REPOSITORY
 
     module = REPOSITORY / "build/guests/chatty.wasm"
     (tmp_path / "f.toml").write_text(
@@ -300,7 +318,6 @@ def test_a_gigabyte_of_output(tmp_path: Path) -> None:
 
 
 def test_what_a_module_prints_too_fast_is_counted(tmp_path: Path) -> None:
-    from support.guests import REPOSITORY
 
     module = REPOSITORY / "build/guests/chatty.wasm"
     done = maxwell("run", str(module), "--deterministic", "--", "3000000", cwd=tmp_path)
@@ -315,7 +332,6 @@ def test_a_reader_that_goes_away(tmp_path: Path, unbuffered: str) -> None:
     import subprocess
     import sys
 
-    from support.guests import REPOSITORY
     from support.program import CODE, environment
 
     module = REPOSITORY / "build/guests/chatty.wasm"

@@ -219,6 +219,7 @@ def test_a_killed_parent_takes_idle_cells_along(tmp_path: Path) -> None:
         await_true("the cell is gone", lambda: not any(is_running(pid) for pid in cells))
 
 
+@pytest.mark.slow
 def test_a_parent_killed_while_compiling_leaves_nothing(tmp_path: Path) -> None:
     """99,999 functions take seconds to compile; whoever asked for it is gone meanwhile."""
     (tmp_path / "x.wasm").write_bytes(slow_module())

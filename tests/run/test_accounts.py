@@ -33,7 +33,7 @@ def by_account(run_: Run) -> dict[str, int]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_equal_funds_share_equally(seed: int) -> None:
     fleet = [process(f"p{n}", SPIN, funds="20 J", horizon="5 J") for n in range(4)]
-    shares = energies(run(fleet, duration="3 s", seed=seed))
+    shares = energies(run(fleet, duration="1500 ms", seed=seed))
     mean = sum(shares) / len(shares)
     assert all(abs(share - mean) <= 0.05 * mean for share in shares), shares
 
@@ -47,7 +47,7 @@ def test_many_processes_of_one_account_bid_as_one(count: int) -> None:
             process("many", SPIN, account="b", count=count, horizon="5 J"),
         ],
         accounts=[{"name": "a", "funds": "20 J"}, {"name": "b", "funds": "20 J"}],
-        duration="3 s",
+        duration="1500 ms",
     )
     sums = by_account(result)
     assert abs(sums["a"] - sums["b"]) <= 0.05 * (sums["a"] + sums["b"]) / 2, sums
@@ -97,7 +97,7 @@ def test_nobody_is_shut_out_by_a_higher_bid() -> None:
 def test_a_bid_below_the_reserve_waits_and_dies_of_rent() -> None:
     result = run(
         [
-            process("miser", SPIN, funds="20 mJ", bid_ppm=999_999),
+            process("miser", SPIN, funds="4 mJ", bid_ppm=999_999),
             process("loop", SPIN, funds="20 J"),
         ],
         duration="30 s",
@@ -105,10 +105,8 @@ def test_a_bid_below_the_reserve_waits_and_dies_of_rent() -> None:
     miser = result["miser"]
     assert (miser.outcome, miser.slices, miser.energy_uj) == ("bankrupt", 0, 0)
     # It never ran, so nothing was resident: 2,000 credits a second for its place.
-    assert miser.rent_credits + miser.admission_credits == 20_000
-    assert miser.died_ns == pytest.approx(
-        (20_000 - miser.admission_credits) / 2_000 * 1e9, rel=1e-3
-    )
+    assert miser.rent_credits + miser.admission_credits == 4_000
+    assert miser.died_ns == pytest.approx((4_000 - miser.admission_credits) / 2_000 * 1e9, rel=1e-3)
 
 
 def test_a_reserve_is_the_lowest_price() -> None:

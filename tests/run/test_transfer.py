@@ -209,7 +209,7 @@ def test_bid_and_urgency_of_a_guest_count(tmp_path: Path) -> None:
             ),
             process("plain", "samples:spin.wasm", funds="50 J", horizon="10 J"),
         ],
-        duration="1 s",
+        duration="500 ms",
     )
     bidder, calm, plain = result["bidder"], result["calm"], result["plain"]
     assert bidder.energy_uj > 2 * plain.energy_uj
