@@ -3,10 +3,12 @@
 //! Goal: the price of each step of the shipped path on this machine; not: guests' speed (that is
 //! `benches/metering.py`). Guests are made, resumed and ended through the same functions and the
 //! same pooling engine as in a cell; the last figure is a whole cell on a socket. Times are wall,
-//! the best of many short blocks; `cpu_value` is the thread's CPU time of its own best block.
+//! the best of many short blocks; `cpu_value` is the thread's CPU time of its own best block. The
+//! peers are Linux's own: a switch between two threads of one core, and a process that does nothing.
 //! Output: one JSON object a line.
 //!
-//! `cargo bench -p maxwell-kernel --bench sandbox [-- --smoke] [-- switch|life|kill|cell]`
+//! `cargo bench -p maxwell-kernel --bench sandbox [-- switch|life|kill|cell]`; without `--bench`,
+//! which cargo adds, as in `cargo test`, it runs as short as it can.
 #![allow(clippy::print_stdout, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 #![allow(missing_docs, unreachable_pub)]
 
@@ -16,6 +18,8 @@ mod cell_loop;
 mod guests;
 #[path = "sandbox/output.rs"]
 mod output;
+#[path = "sandbox/peers.rs"]
+mod peers;
 
 use std::hint::black_box;
 
@@ -45,9 +49,10 @@ impl Options {
     }
 }
 
-/// Resume, one or two turns of an empty loop, yield: round-robin over `count` preempted guests.
-fn slice_switch(options: &Options, module: &Module, count: u32, target: Option<f64>) {
+/// Resume, two turns of a counting loop, yield: in turn over `count` preempted guests.
+fn slice_switch(options: &Options, module: &Module, count: u32, target: Option<f64>, peer: Cost) {
     let mut guests: Vec<Parked> = (0..count).map(|_| module.park(guests::SHORT_QUANTUM)).collect();
+    shuffle(&mut guests);
     let mut at = 0;
     // Each block goes round at least four times, so that every guest is as cold as in a cell.
     let operations = (count * 4).max(20_000);
@@ -60,24 +65,27 @@ fn slice_switch(options: &Options, module: &Module, count: u32, target: Option<f
             at = 0;
         }
     });
-    let peer = "measured design prototype, docs/design/kernel.md";
-    let before = match count {
-        1..=100 => Some(120.0),
-        MANY => Some(5_000.0),
-        _ => None,
-    };
-    print(&format!("slice_switch_n{count}"), cost, target, peer, before.map(Cost::wall));
+    print(&format!("slice_switch_n{count}"), cost, target, peers::SWITCH, Some(peer));
 }
 
-/// The same loop in one long and in many short quanta: what a yield adds to running code.
+/// Puts guests in an order that no prefetcher guesses, as auctions do.
+fn shuffle(guests: &mut [Parked]) {
+    let mut state = 1u64;
+    for left in (2..=guests.len()).rev() {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        guests.swap(left - 1, (state >> 33) as usize % left);
+    }
+}
+
 fn slice_switches(options: &Options) {
     let many = if options.smoke { 50 } else { MANY };
+    let peer = peers::thread_switch(&options.plan(20, 5_000));
     let module = Module::new(guests::SPIN, many);
     for (count, target) in
         [(1, Some(250.0)), (100, Some(250.0)), (1_000, None), (MANY, Some(5_000.0))]
     {
         if count <= many {
-            slice_switch(options, &module, count, target);
+            slice_switch(options, &module, count, target, peer);
         }
     }
 }
@@ -85,6 +93,7 @@ fn slice_switches(options: &Options) {
 /// Store, instance, first slice to the end of the program, burial count, drop.
 fn lives(options: &Options) {
     let plan = options.plan(40, 5_000);
+    let peer = peers::process(&options.plan(10, 100));
     for (name, wat, target) in [
         ("spawn_drop_no_memory", guests::EMPTY, None),
         ("spawn_drop_one_page", guests::ONE_PAGE, Some(10_000.0)),
@@ -95,13 +104,7 @@ fn lives(options: &Options) {
         let cost = measure(&plan, || {
             black_box(module.live());
         });
-        let peer = "measured design prototype, docs/design/kernel.md";
-        let before = match name {
-            "spawn_drop_no_memory" => Some(2_200.0),
-            "spawn_drop_one_page" => Some(5_350.0),
-            _ => None,
-        };
-        print(name, cost, target, peer, before.map(Cost::wall));
+        print(name, cost, target, peers::PROCESS, Some(peer));
     }
 }
 
@@ -125,18 +128,15 @@ fn kills(options: &Options) {
                 }
             }));
         }
-        let peer = "measured design prototype, docs/design/kernel.md";
-        let before = (count == 100).then(|| Cost::wall(11_000.0));
-        print(&format!("kill_preempted_n{count}"), best, None, peer, before);
+        print(&format!("kill_preempted_n{count}"), best, None, "", None);
     }
 }
 
 fn main() {
-    let mut options = Options { smoke: false, only: Vec::new() };
+    let mut options = Options { smoke: true, only: Vec::new() };
     for argument in std::env::args().skip(1) {
         match argument.as_str() {
-            "--smoke" => options.smoke = true,
-            "--bench" => {}
+            "--bench" => options.smoke = false,
             _ => options.only.push(argument),
         }
     }

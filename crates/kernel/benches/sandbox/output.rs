@@ -16,11 +16,6 @@ impl Cost {
         Self { wall: f64::INFINITY, cpu: f64::INFINITY }
     }
 
-    /// A figure of which only wall time is known.
-    pub fn wall(ns: f64) -> Self {
-        Self { wall: ns, ..Self::worst() }
-    }
-
     pub fn min(self, other: Self) -> Self {
         Self { wall: self.wall.min(other.wall), cpu: self.cpu.min(other.cpu) }
     }

@@ -21,6 +21,8 @@ use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
 
 /// Rent is collected and published at least this often, ns, so that a killed cell forgets little.
 const RENT_NS_MAX: u64 = 1_000_000_000;
+/// Looks at rents that are not yet short are put together this coarsely, ns.
+const RENT_LOOK_NS: u64 = 1 << 24;
 /// Polls in which a guest that is ended must return; one is enough for every host call.
 const LAST_POLLS: u32 = 3;
 /// Descriptors that a cell keeps for itself.
@@ -238,7 +240,7 @@ impl Cell {
         let process = &self.processes[index];
         let books = process.shared.books();
         let armed = process.rent_timer_ns;
-        let latest = books.rent.paid_until_ns().saturating_add(RENT_NS_MAX).max(now);
+        let latest = rent_look_ns(books.rent.paid_until_ns().max(now.saturating_sub(RENT_NS_MAX)));
         // An earlier look finds the purse still good and arms again; a later one would be late.
         let pays = |ns| books.rent.is_payable_until(ns, books.purse.free);
         if armed > now && armed <= latest && pays(armed - 1) {
@@ -478,6 +480,12 @@ impl Cell {
             }
         }
     }
+}
+
+/// When to look at a rent again that was last paid at `paid_ns`: after `RENT_NS_MAX`, but together
+/// with others, because each expiry of the wheel costs more than the looks that it brings.
+fn rent_look_ns(paid_ns: u64) -> u64 {
+    paid_ns.saturating_add(RENT_NS_MAX).checked_next_multiple_of(RENT_LOOK_NS).unwrap_or(u64::MAX)
 }
 
 /// A number with its thousands apart, for people.

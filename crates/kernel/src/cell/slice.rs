@@ -131,6 +131,8 @@ impl Cell {
         let process = &self.processes[head];
         if quanta == 1 {
             prefetch(process);
+            // Reads the bidder's record, and nobody waits for the answer.
+            let _ = std::hint::black_box(next.map(|bidder| self.auction.floor_ppm(bidder)));
         } else {
             prefetch(&*process.shared);
             self.slots.prefetch(process.slot);
