@@ -42,13 +42,16 @@ class Entry:
     """A process from its configuration to its record.
 
     Args:
-        pid: its number in the run, from 1 on; also its slot.
+        pid: its place in the fleet, from 1 on.
         config: what the fleet says of it.
         admitted: its module.
     """
 
     def __init__(self, pid: int, config: ProcessConfig, admitted: Admitted) -> None:
+        self.number = pid
+        """What other guests know it by."""
         self.pid = pid
+        """What its cell and its slot know it by: another one once it was placed again."""
         self.config = config
         self.admitted = admitted
         self.cell: int | None = None

@@ -96,6 +96,7 @@ class Node:
         self._virtual = fleet.node.deterministic
         self._entries: dict[int, Entry] = {}
         self._by_name: dict[str, Entry] = {}
+        self._by_number: dict[int, Entry] = {}
         self._cells: list[Cell] = []
         self._stop: tuple[Outcome, str] | None = None
         self._interrupted = False
@@ -176,6 +177,7 @@ class Node:
             _check_memory(process, entry)
             self._entries[number] = entry
             self._by_name[process.name] = entry
+            self._by_number[number] = entry
 
     def _open_slots(self) -> None:
         # A process that is placed again gets a new slot; slot 0 stays empty.
@@ -493,7 +495,7 @@ class Node:
 
     def _transfer(self, entry: Entry, event: Transferred) -> None:
         slot = self._slots.read(entry.pid)
-        target = self._economy.transfer(entry, self._entries.get(event.to), event.credits, slot)
+        target = self._economy.transfer(entry, self._by_number.get(event.to), event.credits, slot)
         self._fund(target, event.credits)
 
     def _bury(self, entry: Entry, event: Died) -> None:
