@@ -78,7 +78,10 @@ def resolve_folder(ref: str, base_dir: Path, *, environ: Mapping[str, str] | Non
         return _package_folder(ref, rest, variables)
     if colon and scheme == "cache":
         path = _below_cache(ref, rest, variables)
-        hint = f"{CACHE_VARIABLE} says where the cache is; prepare the fleet's inputs first"
+        hint = (
+            f"`make fleet` in a checkout prepares the inputs of the example fleet; they are looked "
+            f"for in {cache_dir(variables)} ({CACHE_VARIABLE} names another folder)"
+        )
     else:
         path = base_dir / Path(ref).expanduser()
         hint = "paths are relative to the fleet file"
@@ -88,9 +91,25 @@ def resolve_folder(ref: str, base_dir: Path, *, environ: Mapping[str, str] | Non
 
 
 def cache_dir(environ: Mapping[str, str]) -> Path:
-    """Returns Maxwell's cache folder: `$MAXWELL_CACHE_DIR`, else the user's by convention."""
+    """Returns Maxwell's cache folder.
+
+    That is `$MAXWELL_CACHE_DIR`; else, when this package lies in a checkout, the checkout's
+    `.cache/maxwell`, where `make` prepares the inputs of the example fleet; else the user's.
+    """
     given = environ.get(CACHE_VARIABLE, "")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("maxwell"))
+    if given:
+        return Path(given)
+    checkout = _checkout()
+    if checkout is not None:
+        return checkout / ".cache" / "maxwell"
+    return Path(platformdirs.user_cache_dir("maxwell"))
+
+
+def _checkout() -> Path | None:
+    """Returns the repository that this package is imported from; None for an installed one."""
+    folder = Path(__file__).resolve().parents[2]
+    ours = (folder / "Makefile", folder / "tools" / "prepare_fleet.py", folder / "Cargo.toml")
+    return folder if all(file.is_file() for file in ours) else None
 
 
 def _from_path(ref: str, base_dir: Path) -> Path:

@@ -68,7 +68,7 @@ def command(
     memory_max: str | None,
     name: str | None,
 ) -> int:
-    r"""Run a fleet file, or one WebAssembly module.
+    """Run a fleet file, or one WebAssembly module.
 
     A fleet shows a live table and ends with a report and a run folder (runs/NAME-N, or --out). A
     module gets the terminal to itself: its output and exit code are passed through, and a receipt
@@ -77,7 +77,7 @@ def command(
     \b
       maxwell run fleet.toml --power 12W
       maxwell run agent.wasm --budget 5J -- --verbose input.txt
-    """
+    """  # noqa: D301 - click reads the character, which a raw text would not have
     start_logging(settings)
     if budget is not None and power is not None:
         raise click.UsageError("--budget and --power exclude each other")
