@@ -244,6 +244,21 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "relative to the fleet file, below the cache folder (`cache:path`) or in an installed "
         "package (`pypi:package/folder`)."
     ),
+    "MX1016": (
+        "The cache folder, where compiled modules are kept, cannot be written to: its file system "
+        "is read-only or full, or a file is in its place. Nothing was started. "
+        "`MAXWELL_CACHE_DIR` names another folder; `maxwell doctor` shows which one is used."
+    ),
+    "MX1017": (
+        "Another run is writing to the run folder that was named. Two runs in one folder would "
+        "leave a mixture of both; the second is refused and nothing was started. The folder is "
+        "free again when the first run has ended, however it ends."
+    ),
+    "MX1018": (
+        "The command line does not parse: an unknown verb or option, a missing argument, or a "
+        "value that its option does not take. Nothing was started. `maxwell VERB --help` lists "
+        "what there is."
+    ),
     "MX1100": (
         "The reference to a module or folder is malformed. It is a path, `pypi:package/path`, "
         "`cache:path` or, for modules, `samples:file.wasm`."

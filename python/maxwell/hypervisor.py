@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from maxwell.config import FleetConfig
     from maxwell.market.resolvers import Resolver
+    from maxwell.node.admission import Compiling
     from maxwell.node.record import ProcessRecord
     from maxwell.node.view import NodeView, ProcessView
 
@@ -41,6 +42,7 @@ Quantity: TypeAlias = str
 
 OnView: TypeAlias = "Callable[[NodeView], None]"
 OnOutput: TypeAlias = "Callable[[str, str, bytes, int], None]"
+OnCompile: TypeAlias = "Callable[[Compiling], None]"
 
 
 class Process:
@@ -304,7 +306,9 @@ class Hypervisor:
             if self._out is not None:
                 from maxwell.observe.folder import RunFolder
 
-                RunFolder(self._out).create()
+                folder = RunFolder(self._out)
+                folder.create()
+                stack.callback(folder.release)
             try:
                 self.report = _run(
                     self.fleet(),
@@ -316,8 +320,8 @@ class Hypervisor:
                 )
             finally:
                 self._running = None
-        if self._out is not None:
-            self.report.save(self._out)
+            if self._out is not None:
+                self.report.save(self._out)
         return self.report
 
     def _started(self, node: Node) -> None:
@@ -370,6 +374,7 @@ def run_fleet(
     out: Path | None = None,
     on_view: OnView | None = None,
     on_output: OnOutput | None = None,
+    on_compile: OnCompile | None = None,
 ) -> Report:
     """Runs a fleet and returns its report; Ctrl-C and SIGTERM settle first.
 
@@ -378,13 +383,14 @@ def run_fleet(
         out: the run's folder, which exists; None keeps no events.
         on_view: called once an epoch.
         on_output: called with process, stream, data and bytes lost before it.
+        on_compile: called before the start for each module that takes time to compile.
 
     Raises:
         ConfigError: the fleet or the folder makes no sense; nothing has run then.
         GuestError: a module was refused; nothing has run then.
         InternalError: an invariant failed.
     """
-    return _run(config, out=out, on_view=on_view, on_output=on_output)
+    return _run(config, out=out, on_view=on_view, on_output=on_output, on_compile=on_compile)
 
 
 def _run(
@@ -395,8 +401,9 @@ def _run(
     on_output: OnOutput | None,
     resolvers: Mapping[str, Resolver] | None = None,
     started: Callable[[Node], None] | None = None,
+    on_compile: OnCompile | None = None,
 ) -> Report:
-    journal = Journal(out, on_view, on_output)
+    journal = Journal(out, on_view, on_output, on_compile)
     try:
         node = Node(config, journal, resolvers=resolvers)
         if started is not None:

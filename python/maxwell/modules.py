@@ -12,12 +12,13 @@ import importlib.metadata
 import importlib.resources
 import os
 import re
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from maxwell.errors import ModuleError, choices_hint
+from maxwell.errors import ConfigError, ModuleError, choices_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -103,6 +104,24 @@ def cache_dir(environ: Mapping[str, str]) -> Path:
     if checkout is not None:
         return checkout / ".cache" / "maxwell"
     return Path(platformdirs.user_cache_dir("maxwell"))
+
+
+def make_cache(folder: Path) -> None:
+    """Makes the cache folder, or a folder in it, and writes a file there to see that it can.
+
+    Raises:
+        ConfigError: MX1016 when it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the cache folder: {folder}: {error.strerror}",
+            code="MX1016",
+            hint=f"set {CACHE_VARIABLE} to a folder that you can write to",
+        ) from error
 
 
 def _checkout() -> Path | None:

@@ -199,3 +199,52 @@ def test_a_full_disk_does_not_stop_a_run(tmp_path: Path) -> None:
 
 def test_the_samples_are_there() -> None:
     assert {path.stem for path in SAMPLES.glob("*.wasm")} >= {"hello", "scientist", "leech", "hog"}
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder of the kernel"])
+def test_a_cache_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" if kind == "a file" else Path("/proc/nope")
+    environment = {"MAXWELL_CACHE_DIR": str(cache)}
+    done = subprocess_maxwell("run", "samples:hello.wasm", cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: cannot write the cache folder: {cache}")
+    assert "[MX1016]\n\nhint: set MAXWELL_CACHE_DIR" in done.stderr
+    doctor = subprocess_maxwell("doctor", cwd=tmp_path, env=environment)
+    assert "cannot write the cache folder" in doctor.stdout
+    assert doctor.returncode == 125
+
+
+def test_verbose_says_what_is_done_and_silence_is_the_default(tmp_path: Path) -> None:
+    """Once compiling, once from the cache; -vv tells of each event too."""
+    environment = {"MAXWELL_CACHE_DIR": str(tmp_path / "cache")}
+    arguments = ("run", "samples:hello.wasm", "--out", "run")
+    shown = [
+        subprocess_maxwell(*arguments, *flags, cwd=tmp_path, env=environment).stderr
+        for flags in (("-v",), ("-v",), ("-vv",), ())
+    ]
+    assert "hello.wasm: compiled in " in shown[0]
+    assert f"hello.wasm: from the cache {tmp_path / 'cache'}" in shown[1]
+    for text in shown[:3]:
+        assert "cell 0: process " in text
+        assert "run folder run\n" in text
+    assert " spawned hello" in shown[2]
+    assert " spawned hello" not in shown[1]
+    assert "INFO" not in shown[3]
+
+
+@pytest.mark.slow
+def test_a_cold_cache_is_no_silence(tmp_path: Path) -> None:
+    """Compiling CPython takes seconds; the line says so before the run starts."""
+    module = REPOSITORY / ".cache/maxwell/fleet/cpython/python3.11.wasm"
+    if not module.exists():
+        pytest.skip("`make fleet` has not run")
+    (tmp_path / "fleet.toml").write_text(
+        f'[node]\nbudget = "5 J"\n[[process]]\nname = "python"\nmodule = "{module}"\n'
+        'funds = "5 J"\n'
+        '[[process]]\nname = "hello"\nmodule = "samples:hello.wasm"\nfunds = "0 J"\n'
+    )
+    environment = {"MAXWELL_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess_maxwell("run", "fleet.toml", cwd=tmp_path, env=environment)
+    line = f"compiling python3.11.wasm (2 of 2, kept in {tmp_path / 'cache/compiled'})"
+    assert line in done.stderr.splitlines(), done.stderr

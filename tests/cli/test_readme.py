@@ -19,6 +19,7 @@ from cli.conftest import REPOSITORY
 pytest.importorskip("maxwell._native")
 pytestmark = pytest.mark.native
 
+
 def readme_commands() -> list[str]:
     """Returns the commands of every console block, without their comments."""
     text = (REPOSITORY / "README.md").read_text(encoding="utf-8")

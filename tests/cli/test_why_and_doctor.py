@@ -51,7 +51,7 @@ def test_why_takes_the_newest_run(maxwell: Maxwell, run_dir: Path, here: Path) -
     [
         (("lech", "--run", "{run}"), "no such process in this run: 'lech'", "did you mean 'leech'"),
         (("leech", "--run", "absent"), "cannot read the report", "--run DIR"),
-        (("leech",), "no finished run", "--run DIR"),
+        (("leech",), "no run: ", "--run DIR"),
     ],
 )
 def test_why_of_nothing(

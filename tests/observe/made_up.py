@@ -335,6 +335,7 @@ class MadeUpRun:
             earned_credits=guest.earned,
             paid_credits=self._paid(guest),
             balance_credits=guest.purse,
+            returned_credits=guest.returned,
             bankrupt_in_s=None if guest.outcome else guest.purse / spend_s,
             outcome=guest.outcome,
             reason=guest.reason or None,

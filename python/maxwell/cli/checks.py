@@ -262,18 +262,19 @@ def check_samples() -> Check:
 
 
 def check_cache() -> Check:
-    """Can compiled modules be kept?"""
-    from maxwell.modules import cache_dir
+    """Can compiled modules be kept? A file is written where they would be, and removed."""
+    from maxwell.errors import ConfigError
+    from maxwell.modules import cache_dir, make_cache
 
     folder = cache_dir(os.environ)
     existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-    writable = os.access(existing, os.W_OK | os.X_OK)
-    free = shutil.disk_usage(existing).free
-    detail = f"{folder}, {format_bytes(free)} free"
-    if not writable:
-        hint = "set MAXWELL_CACHE_DIR to a folder that you can write to"
-        return Check(name="cache", status="warning", detail=f"{detail}, not writable", hint=hint)
-    if free < CACHE_BYTES_MIN:
+    detail = f"{folder}, {format_bytes(shutil.disk_usage(existing).free)} free"
+    try:
+        make_cache(existing)
+    except ConfigError as error:
+        detail = error.message
+        return Check(name="cache", status="failed", detail=detail, hint=error.hint)
+    if shutil.disk_usage(existing).free < CACHE_BYTES_MIN:
         return Check(name="cache", status="warning", detail=detail, hint="free some space")
     return Check(name="cache", status="ok", detail=detail)
 

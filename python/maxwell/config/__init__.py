@@ -1,6 +1,6 @@
 """Fleet files: typed, checked, and refused with a hint when they are not what they seem to be."""
 
-from maxwell.config.check import check_fleet
+from maxwell.config.check import check_fleet, fleet_warnings
 from maxwell.config.parse import load_fleet, parse_fleet
 from maxwell.config.records import (
     AccountConfig,
@@ -22,6 +22,7 @@ __all__ = [
     "RewardConfig",
     "SponsorConfig",
     "check_fleet",
+    "fleet_warnings",
     "load_fleet",
     "parse_fleet",
     "process_name",

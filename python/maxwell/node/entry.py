@@ -120,6 +120,7 @@ class Entry:
             earned_credits=self.earned_credits,
             paid_credits=self.paid_credits,
             balance_credits=slot.purse + slot.escrow if slot else 0,
+            returned_credits=self.returned_credits,
             bankrupt_in_s=bankrupt_in_s,
             outcome=self.death.outcome if self.death else None,
             reason=self.death.reason if self.death else None,

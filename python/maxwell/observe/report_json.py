@@ -17,7 +17,7 @@ from maxwell.observe.decimals import JsonValue, to_json
 
 NS: Final = 1_000_000_000
 
-RENAMED: Final = {"energy": "energy_uj"}
+RENAMED: Final = {"energy": "energy_uj", "setup": "setup_uj"}
 """Fields of `RunRecord` whose key in the file carries the unit."""
 
 
@@ -68,7 +68,8 @@ def report_from_json(data: bytes, *, what: str) -> RunRecord:
             hint="read it with the version of Maxwell that wrote it",
         )
     for name, key in RENAMED.items():
-        fields[name] = fields.pop(key, None)
+        if key in fields:
+            fields[name] = fields.pop(key)
     try:
         # Not strict: decimal strings become the integers that they stand for.
         return msgspec.convert(fields, RunRecord, strict=False)
