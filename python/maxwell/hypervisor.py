@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from maxwell.config import parse_fleet, process_name
+from maxwell.config import parse_fleet, parse_node, process_name
 from maxwell.config.table import Source
 from maxwell.errors import ConfigError, MaxwellError
 from maxwell.node.journal import Journal
@@ -150,6 +150,7 @@ class Hypervisor:
         }
         self._node: dict[str, object] = {k: v for k, v in given.items() if v is not None}
         self._node.update(node or {})
+        parse_node(self._node, source=Source("Hypervisor"))
         self._out = None if out is None else Path(out)
         self._on_epoch = on_epoch
         self._on_output = on_output

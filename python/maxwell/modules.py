@@ -84,8 +84,8 @@ def resolve_folder(ref: str, base_dir: Path, *, environ: Mapping[str, str] | Non
             f"for in {cache_dir(variables)} ({CACHE_VARIABLE} names another folder)"
         )
     else:
-        path = base_dir / Path(ref).expanduser()
-        hint = "paths are relative to the fleet file"
+        path = _normal(base_dir / Path(ref).expanduser())
+        hint = _start_hint(ref, base_dir)
     if not path.is_dir():
         raise ModuleError(f"no such folder: {path}", code="MX1101", hint=hint)
     return path
@@ -132,17 +132,29 @@ def _checkout() -> Path | None:
 
 
 def _from_path(ref: str, base_dir: Path) -> Path:
-    path = base_dir / Path(ref).expanduser()
+    path = _normal(base_dir / Path(ref).expanduser())
     if path.is_file():
         return path
     what = "module is a folder" if path.is_dir() else "no such module"
     folder = path.parent
     if not folder.is_dir():
-        hint = f"there is no folder {folder}; paths are relative to the fleet file"
+        hint = f"there is no folder {folder}; {_start_hint(ref, base_dir)}"
     else:
         names = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".wasm")[:256]
         hint = choices_hint(path.name, names) if names else f"no .wasm file in {folder}"
     raise ModuleError(f"{what}: {path}", code="MX1101", hint=hint)
+
+
+def _normal(path: Path) -> Path:
+    """Returns the path without `..`, which may lead through links; others stay as written."""
+    return path.resolve() if ".." in path.parts else path
+
+
+def _start_hint(ref: str, base_dir: Path) -> str:
+    """Says where a path of a fleet starts from."""
+    if Path(ref).expanduser().is_absolute():
+        return "the path is absolute: check it"
+    return f"relative paths start from {base_dir}"
 
 
 def _from_package(ref: str, rest: str, environ: Mapping[str, str]) -> Path:

@@ -225,7 +225,8 @@ class MadeUpRun:
 
     def _open(self, log: EventLog | None) -> None:
         if log is not None:
-            log.write("run_started", 0, schema=REPORT_SCHEMA, seed=self.seed, cells=2)
+            names = [guest.name for guest in self.guests]
+            log.write("run_started", 0, schema=REPORT_SCHEMA, seed=self.seed, cells=2, fleet=names)
         for guest in self.guests:
             guest.admission = 1_000 + 37 * len(guest.name)
             guest.purse = guest.funds - guest.admission

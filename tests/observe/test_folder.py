@@ -68,8 +68,13 @@ def test_runs_are_numbered_and_the_newest_is_found(tmp_path: Path) -> None:
 
 def test_runs_that_start_together_get_folders_of_their_own(tmp_path: Path) -> None:
     """Eight threads ask at the same moment, ten times each: nobody shares a folder."""
+
+    def ask(number: int) -> RunFolder:
+        del number
+        return next_run_folder(tmp_path / "runs", "demo")
+
     with ThreadPoolExecutor(8) as pool:
-        folders = list(pool.map(lambda _: next_run_folder(tmp_path / "runs", "demo"), range(80)))
+        folders = list(pool.map(ask, range(80)))
     names = [folder.path.name for folder in folders]
     assert sorted(names) == sorted({f"demo-{number}" for number in range(1, 81)})
     assert all(folder.path.is_dir() for folder in folders)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from maxwell.energy import EnergyModel, HostPaths
-from maxwell.units import format_bytes, format_power
+from maxwell.units import format_bytes
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
@@ -143,15 +143,13 @@ def check_model() -> Check:
     model = _energy_model()
     if model is None:
         model = EnergyModel.modelled(cells=len(os.sched_getaffinity(0)))
-        state = "not calibrated"
+        state = "not fitted"
     else:
-        state = "calibrated now"
+        state = "fitted just now"
     detail = (
-        f"{model.provenance}, ±{model.relative_interval_ppm / 10_000:.0f} %, {state}: "
-        f"{format_power(model.core_power_mw)} a busy core, {format_power(model.idle_power_mw)} "
-        f"idle, α {model.alpha_pj_per_fuel} pJ/fuel, β {model.beta_pj_per_ns} pJ/ns, "
-        f"{model.picoseconds_per_fuel} ps/fuel, switch {model.switch_pj / 1e6:.2f} µJ; "
-        f"{model.source}"
+        f"{model.provenance}, ±{model.relative_interval_ppm / 10_000:.0f} %: {model.source}; "
+        f"{state}: α {model.alpha_pj_per_fuel} pJ/fuel, β {model.beta_pj_per_ns} pJ/ns, "
+        f"{model.picoseconds_per_fuel} ps/fuel, switch {model.switch_pj / 1e6:.2f} µJ"
     )
     return Check(name="energy model", status="ok", detail=detail)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from maxwell.cli.logs import start_logging
+from maxwell.cli.logging_setup import start_logging
 from maxwell.cli.running import fleet_folder, run_and_show
 from maxwell.cli.settings import Settings, common_options
 
@@ -38,7 +38,7 @@ def command(
     json: bool,
     print_fleet: bool,
 ) -> int:
-    """Run the samples against each other for a few seconds.
+    """Run the samples against each other for six seconds.
 
     A scientist earns its way, a hash miner and an endless loop go bankrupt, a memory hog is
     evicted by rent, a sleeper costs almost nothing. Needs no network and no other files.

@@ -10,11 +10,12 @@ import click
 
 from maxwell.cli.console import print_note, print_warning
 from maxwell.cli.live import CompileLine
-from maxwell.cli.logs import start_logging
+from maxwell.cli.logging_setup import start_logging
 from maxwell.cli.running import (
     EXIT_OURS,
     create,
     fleet_folder,
+    power_text,
     quoted,
     run_and_show,
     save,
@@ -245,6 +246,9 @@ def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, js
     if not settings.quiet:
         for line in receipt(report):
             print_note(line)
+        power = power_text(config, report)
+        if power is not None:
+            print_note(f"maxwell: power {power}")
     for warning in report.warnings:
         print_warning(warning)
     return single_exit_code(report) if saved else EXIT_OURS

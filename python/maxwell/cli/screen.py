@@ -62,6 +62,6 @@ class Screen:
         """Writes all of it, past Python's buffer, which would cut it at its own size."""
         file = self._console.file
         file.flush()
-        rest = memoryview(text.encode(file.encoding or "utf-8", errors="replace"))
+        rest = memoryview(text.encode(self._console.encoding, errors="replace"))
         while rest:
             rest = rest[os.write(file.fileno(), rest) :]

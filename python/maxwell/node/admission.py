@@ -31,8 +31,8 @@ ADMISSION_S_MAX: Final = 1_500
 BYTES_PER_CREDIT: Final = 64
 REPLY_BYTES_MAX: Final = 1 << 20
 COMPILED_FOLDER: Final = "compiled"
-PATIENCE_S: Final = 0.3
-"""An admission that takes longer compiles; one from the cache takes about a tenth of a second."""
+PATIENCE_S: Final = 1.0
+"""An admission that takes longer compiles; one from the cache takes a fraction of it."""
 
 _log = logging.getLogger(__name__)
 

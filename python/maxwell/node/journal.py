@@ -53,6 +53,11 @@ class Journal:
         if self._log is not None:
             self._log.write(name, t_ns, **fields)
 
+    def flush(self) -> None:
+        """Writes what is buffered, so that a killed run leaves it."""
+        if self._log is not None:
+            self._log.flush()
+
     def compiling(self, module: Compiling) -> None:
         """Tells of a compilation that the run waits for."""
         if self._on_compile is not None:

@@ -277,6 +277,7 @@ class Node:
                 functions=info.functions,
                 admission_credits=entry.admitted.admission_credits,
             )
+        self._journal.flush()
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
