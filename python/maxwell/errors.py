@@ -244,6 +244,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "relative to the fleet file, below the cache folder (`cache:path`) or in an installed "
         "package (`pypi:package/folder`)."
     ),
+    "MX1016": (
+        "A request rule has a secret header whose value is to come from an environment variable "
+        "that is not set. The operator exports it before the run; guests never see the value."
+    ),
     "MX1100": (
         "The reference to a module or folder is malformed. It is a path, `pypi:package/path`, "
         "`cache:path` or, for modules, `samples:file.wasm`."

@@ -51,6 +51,7 @@ def run(
     accounts: Sequence[Table] = (),
     sponsors: Sequence[Table] = (),
     rewards: Sequence[Table] = (),
+    requests: Sequence[Table] = (),
     **node: object,
 ) -> Run:
     """Runs a fleet and checks its sums.
@@ -63,11 +64,18 @@ def run(
         accounts: tables.
         sponsors: tables.
         rewards: tables.
+        requests: tables.
         node: keys of `[node]`; deterministic, one cell and seed 1 unless they say otherwise.
     """
     keys: dict[str, object] = {"deterministic": True, "cells": 1, "seed": 1, **node}
     data: dict[str, object] = {"node": keys, "process": list(processes)}
-    for key, tables in (("account", accounts), ("sponsor", sponsors), ("reward", rewards)):
+    optional = {
+        "account": accounts,
+        "sponsor": sponsors,
+        "reward": rewards,
+        "request": requests,
+    }
+    for key, tables in optional.items():
         if tables:
             data[key] = list(tables)
     views: list[NodeView] = []
@@ -130,6 +138,7 @@ def check_sums(report: Report) -> None:
         assert negative in ({}, {"cell": -1}), (p.name, negative)
         assert p.uncollected_uj <= p.energy_uj
         parts = p.premium_credits + p.rent_credits + p.tax_credits + p.admission_credits
+        parts += p.request_credits
         assert p.paid_credits == p.energy_uj - p.uncollected_uj + parts, p.name
         assert p.died_ns >= p.born_ns
         burned += p.energy_uj - p.uncollected_uj

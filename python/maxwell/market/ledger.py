@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
 import msgspec
 
 from maxwell.errors import InsufficientEnergy, InternalError, LedgerError
-from maxwell.market.book import COMMONS, FIRE, TREASURY, Book, Key
+from maxwell.market.book import COMMONS, FIRE, REQUESTS, TREASURY, Book, Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -331,6 +331,44 @@ class Ledger:
         sender.sent += credits
         receiver.granted += credits
 
+    def hold_request(self, process: ProcessId, credits: int) -> None:
+        """Sets the price in advance of an outbound request apart, after its slot's `sent` says so.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the lease is not open.
+        """
+        lease = self._open(process)
+        self._book.post(("lease", process), REQUESTS, credits, kind="request held")
+        lease.sent += credits
+
+    def settle_request(self, process: ProcessId, held: int, price: int) -> bool:
+        """Pays the commons for an outbound request and gives the rest back.
+
+        Args:
+            process: who asked.
+            held: what `hold_request` set apart.
+            price: of it, what the request costs; at most `held`.
+
+        Returns:
+            Whether the rest went into the lease, and its purse must be told; else the process is
+            no more and its account has it.
+
+        Raises:
+            LedgerError: MX1300 when it never had a lease or the price is above what was held.
+        """
+        lease = self._leases.get(process)
+        if lease is None or not 0 <= price <= held:
+            raise LedgerError(f"request of process {process!r}: {price} of {held} credits")
+        self._book.post(REQUESTS, COMMONS, price, kind="request")
+        self._commons_inflow += price
+        rest = held - price
+        target: Key = ("lease", process) if lease.is_open else ("account", lease.account)
+        self._book.post(REQUESTS, target, rest, kind="request returned")
+        if lease.is_open:
+            lease.granted += rest
+        return lease.is_open
+
     def settle(self, process: ProcessId, slot: SlotLike) -> None:
         """Books what the slot says since the last call: burned, premium, rent and tax.
 
@@ -429,7 +467,7 @@ class Ledger:
             InternalError: MX1303 when a slot breaks its invariant, MX1304 when it holds credits
                 that were never granted to it.
         """
-        escrowed = self._book.total("sponsor")
+        escrowed = self._book.total("sponsor") + self._book.total("request")
         leased = 0
         seen: set[ProcessId] = set()
         for process, slot in _by_process(slots):

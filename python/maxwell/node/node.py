@@ -28,11 +28,13 @@ from maxwell.node.entry import Death, Entry
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
 from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
+from maxwell.node.requests import Requests
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
     Died,
     Output,
     Reported,
+    Requested,
     Revoked,
     Started,
     Transferred,
@@ -147,6 +149,7 @@ class Node:
             self._economy = Economy(
                 self._fleet, idle_power_mw=model.idle_power_mw, resolvers=self._resolvers
             )
+            self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
             self._admit()
             self._open_slots()
@@ -222,6 +225,8 @@ class Node:
         cores = sorted(os.sched_getaffinity(0))
         environ = child_environment()
         self._selector = selectors.DefaultSelector()
+        if self._requests.broker is not None:
+            self._selector.register(self._requests.broker, selectors.EVENT_READ)
         for number in range(self._config.cells):
             cell = Cell(number, self._cell_config(number, cores), environ)
             self._cells.append(cell)
@@ -267,9 +272,8 @@ class Node:
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
         for key, _ in self._selector.select(timeout_s):
-            cell = key.fileobj
-            assert isinstance(cell, Cell)
-            cell.receive()
+            if isinstance(key.fileobj, Cell):
+                key.fileobj.receive()
 
     def _run_wall(self) -> None:
         next_epoch = self._start_ns + EPOCH_NS
@@ -285,6 +289,7 @@ class Node:
                     self._take(report)
                 if not (cell.is_open or cell.given_up):
                     self._lose(cell)
+            self._take_answers()
             if time.monotonic_ns() >= next_epoch:
                 next_epoch += EPOCH_NS * max(1, (time.monotonic_ns() - next_epoch) // EPOCH_NS + 1)
                 self._end_epoch()
@@ -408,6 +413,7 @@ class Node:
                 if self._virtual
                 else None,
                 "rewards_open": entry.rewards_open,
+                "request_terms": self._requests.terms(entry),
             }
         )
 
@@ -450,6 +456,9 @@ class Node:
                 self._pay(entry, payouts)
             case Transferred():
                 self._transfer(entry, event)
+            case Requested():
+                self._economy.settle(entry, self._slots.read(entry.pid))
+                self._requests.ask(entry, event.id, event.credits, event.data)
             case Started():
                 entry.started = True
                 self._keep(entry)
@@ -498,6 +507,39 @@ class Node:
         target = self._economy.transfer(entry, self._by_number.get(event.to), event.credits, slot)
         self._fund(target, event.credits)
 
+    def _take_answers(self) -> None:
+        """Hands on what the broker brought."""
+        for settled in self._requests.take():
+            entry, answer = settled.entry, settled.answer
+            self._journal.event(
+                "request",
+                self._elapsed_ns,
+                process=entry.name,
+                rule=answer.rule,
+                method=answer.method,
+                url=answer.url,
+                status=answer.status,
+                errno=answer.errno,
+                why=answer.why,
+                bytes_out=answer.bytes_out,
+                bytes_in=answer.bytes_in,
+                took_ns=answer.took_ns,
+                paid_credits=answer.credits,
+            )
+            if entry.is_alive:
+                # The money first: the guest may spend it as soon as it runs.
+                self._fund(entry, settled.refund_credits)
+                self._tell(
+                    entry,
+                    {
+                        "op": "answer",
+                        "pid": entry.pid,
+                        "id": answer.id,
+                        "errno": answer.errno,
+                        "data": answer.data,
+                    },
+                )
+
     def _bury(self, entry: Entry, event: Died) -> None:
         outcome: Outcome = event.outcome  # type: ignore[assignment]
         self._end_entry(
@@ -517,6 +559,7 @@ class Node:
         slot = self._slots.read(entry.pid)
         entry.note(self._elapsed_ns, slot)
         self._pay(entry, self._economy.rewards.finish(entry.pid))
+        self._requests.abandon(entry)
         entry.returned_credits = self._economy.close(entry, slot)
         entry.death = death
         entry.ended_ns = t_ns

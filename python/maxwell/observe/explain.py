@@ -242,6 +242,12 @@ def _what_happened(process: ProcessRecord) -> list[str]:
         facts.append(
             f"{format_energy(process.uncollected_uj)} of its last slice could not be collected."
         )
+    if process.requests:
+        noun = "request" if process.requests == 1 else "requests"
+        facts.append(
+            f"It made {process.requests:,} outbound {noun} for "
+            f"{format_energy(process.request_credits)}."
+        )
     if process.stdout_lost_bytes:
         facts.append(f"{format_bytes(process.stdout_lost_bytes)} of its output were dropped.")
     if process.unsupported_calls:
