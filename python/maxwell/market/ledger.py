@@ -356,7 +356,13 @@ class Ledger:
         lease.rent, lease.tax = slot.rent, slot.tax
         lease.returned = slot.returned
         lease.funded_seen, lease.sent_seen = slot.funded, slot.sent
-        assert self.lease_balance(process) >= slot.purse + slot.escrow + slot.bond
+        held = slot.purse + slot.escrow + slot.bond
+        if self.lease_balance(process) < held:
+            raise InternalError(
+                f"slot of process {process!r} holds {held} credits, "
+                f"its lease {self.lease_balance(process)}",
+                code="MX1304",
+            )
 
     def close(self, process: ProcessId, slot: SlotLike | None) -> int:
         """Settles a last time and gives what is left of the lease back to its account.
@@ -381,7 +387,11 @@ class Ledger:
             self.settle(process, slot)
         left = self.lease_balance(process)
         self._book.post(("lease", process), ("account", lease.account), left, kind="return")
-        assert self.lease_balance(process) == 0
+        if self.lease_balance(process) != 0:
+            raise InternalError(
+                f"lease of process {process!r} is closed over {self.lease_balance(process)} credits",
+                code="MX1302",
+            )
         lease.is_open = False
         return left
 
@@ -412,9 +422,13 @@ class Ledger:
             return 0
         pool = inflow * BASIC_INCOME_NUMERATOR // BASIC_INCOME_DENOMINATOR
         each = pool // len(accounts)
+        if not each * len(accounts) <= pool <= inflow:
+            raise InternalError(
+                f"basic income: {each} to each of {len(accounts)} from {pool} of {inflow}",
+                code="MX1302",
+            )
         for name in accounts:
             self._book.post(COMMONS, ("account", name), each, kind="basic income")
-        assert each * len(accounts) <= pool <= inflow
         return each
 
     # Conservation.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from maxwell.config.records import RewardConfig
-from maxwell.errors import ConfigError, choices_hint
+from maxwell.errors import ConfigError, InternalError, choices_hint
 from maxwell.market.ledger import ProcessId
 from maxwell.market.lines import LineJoiner, decode_line
 from maxwell.market.resolvers import LINE_BYTES_MAX, Resolver, build_resolver
@@ -196,7 +196,11 @@ class RewardBook:
     def _pay(self, process: ProcessId, reward: _Reward, line: str) -> Payout:
         config = reward.config
         paid = self._ledger.reward(process, config.sponsor, config.pays_credits)
-        assert 0 < paid <= config.pays_credits
+        if not 0 < paid <= config.pays_credits:
+            raise InternalError(
+                f"reward {config.name!r} pays {config.pays_credits} credits, {paid} were paid",
+                code="MX1302",
+            )
         self._results[process] = self._results.get(process, 0) + 1
         self._earned[process] = self._earned.get(process, 0) + paid
         return Payout(
