@@ -321,6 +321,11 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "settlement, or the slot holds credits that were never sent to it. This is a bug, or the "
         "shared mapping was damaged."
     ),
+    "MX1305": (
+        "A sponsor's pattern took too long on a line in deterministic mode. Otherwise such a line "
+        "is refused, after a time limit; a deterministic run may not depend on how fast the "
+        "machine is, and ends instead. Everything up to then is in the run folder."
+    ),
     "MX1400": (
         "Energy could not be measured or modelled as asked: a figure that a model needs is out of "
         "range."

@@ -389,7 +389,7 @@ class Ledger:
         self._book.post(("lease", process), ("account", lease.account), left, kind="return")
         if self.lease_balance(process) != 0:
             raise InternalError(
-                f"lease of process {process!r} is closed over {self.lease_balance(process)} credits",
+                f"lease of process {process!r} is closed with {self.lease_balance(process)} left",
                 code="MX1302",
             )
         lease.is_open = False

@@ -149,6 +149,7 @@ class Node:
             self._place = stack.enter_context(Workplace())
             self._admit()
             self._open_slots()
+            self._selector = stack.enter_context(selectors.DefaultSelector())
             stack.callback(self._end_cells)
             self._start_cells()
             started_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -219,7 +220,6 @@ class Node:
     def _start_cells(self) -> None:
         cores = sorted(os.sched_getaffinity(0))
         environ = child_environment()
-        self._selector = selectors.DefaultSelector()
         for number in range(self._config.cells):
             cell = Cell(number, self._cell_config(number, cores), environ)
             self._cells.append(cell)
@@ -229,6 +229,7 @@ class Node:
         deadline = time.monotonic() + READY_S_MAX
         while waiting := [cell for cell in self._cells if cell.last is None]:
             self._wait(0.05)
+            self._flush()
             for cell in waiting:
                 if not cell.is_open or time.monotonic() > deadline:
                     ended = cell.await_end() if not cell.is_open else "it is not ready in time"
@@ -264,10 +265,13 @@ class Node:
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
-        for key, _ in self._selector.select(timeout_s):
+        for key, ready in self._selector.select(timeout_s):
             cell = key.fileobj
             assert isinstance(cell, Cell)
-            cell.receive()
+            if ready & selectors.EVENT_READ:
+                cell.receive()
+            if ready & selectors.EVENT_WRITE:
+                cell.flush()
 
     def _run_wall(self) -> None:
         next_epoch = self._start_ns + EPOCH_NS
@@ -328,6 +332,13 @@ class Node:
         for cell in self._cells:
             if cell.is_open:
                 cell.flush()
+                self._watch(cell)
+
+    def _watch(self, cell: Cell) -> None:
+        """Waits for room in a cell's pipe only while something waits to be sent."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if cell.wants_write else 0)
+        if self._selector.get_key(cell).events != wanted:
+            self._selector.modify(cell, wanted)
 
     # Placing.
 
@@ -657,6 +668,8 @@ class Node:
                     self._tell(entry, {**message, "reason": reason})
         self._kills = later
         self._place_due()
+        for process, payouts in self._economy.rewards.epoch().items():
+            self._pay(self._entries[int(process)], payouts)
         if len(self._entries) > CROWD and self._epoch % CROWD_EPOCHS:
             return
         slots = self._read_slots()
