@@ -16,6 +16,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from maxwell._native import KernelError, Slots
 from maxwell.config import check_fleet
 from maxwell.energy import unattributed_warning
@@ -27,6 +29,7 @@ from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
+from maxwell.node.receipts import MOVED
 from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
@@ -38,6 +41,7 @@ from maxwell.node.wire import (
     Transferred,
     Unknown,
 )
+from maxwell.token.book import Totals
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
@@ -155,8 +159,11 @@ class Node:
             started_at = datetime.now(UTC).isoformat(timespec="seconds")
             self._start_ns = time.monotonic_ns()
             # What set-up took belongs to the run's energy, not to the power of its first epoch.
-            self._last_power = (self._energy.read().metered_uj, 0)
+            self._reading = self._energy.read()
+            self._last_power = (self._reading.metered_uj, 0)
             self._announce()
+            if self._journal.receipts is not None:
+                self._journal.receipts.open(self._fleet)
             if self._virtual:
                 self._run_virtual()
             else:
@@ -527,6 +534,7 @@ class Node:
         entry.note(self._elapsed_ns, slot)
         self._pay(entry, self._economy.rewards.finish(entry.pid))
         entry.returned_credits = self._economy.close(entry, slot)
+        self._receipt(entry, slot, death.outcome, t_ns)
         entry.death = death
         entry.ended_ns = t_ns
         record = entry.record()
@@ -554,6 +562,12 @@ class Node:
             fuel=record.fuel,
         )
 
+    def _receipt(self, entry: Entry, slot: Slot, ending: str, t_ns: int) -> None:
+        """Makes the last receipt of a process whose lease was closed."""
+        if self._journal.receipts is not None:
+            ledger = self._economy.ledger
+            self._journal.receipts.end(t_ns, entry, slot, ledger, self._reading, ending)
+
     # Cells that have nothing to do, and cells that died.
 
     def _feed(self, idle: Cell) -> None:
@@ -575,7 +589,9 @@ class Node:
 
     def _replace(self, entry: Entry) -> None:
         """Places a process that its cell gave back before it ran: a new number, the same money."""
-        credits = self._economy.close(entry, self._slots.read(entry.pid))
+        slot = self._slots.read(entry.pid)
+        credits = self._economy.close(entry, slot)
+        self._receipt(entry, slot, MOVED, self._elapsed_ns)
         entry.revoking = False
         entry.withheld_credits = 0
         alive = [cell for cell in self._cells if cell.is_open]
@@ -677,6 +693,11 @@ class Node:
             if entry.is_alive:
                 self._economy.ledger.settle(entry.pid, slots[entry.pid])
         self._economy.check(slots)
+        if self._journal.receipts is not None:
+            alive = [entry for entry in self._entries.values() if entry.is_alive]
+            self._journal.receipts.epoch(
+                self._elapsed_ns, alive, slots, self._economy.ledger, self._reading
+            )
         self._pay_income()
         self._note_refusals()
         self._show(slots)
@@ -689,7 +710,7 @@ class Node:
         return slots
 
     def _pay_income(self) -> None:
-        reading = self._energy.read()
+        reading = self._reading = self._energy.read()
         by_account, topped = self._economy.income(
             self._entries.values(),
             elapsed_ns=self._elapsed_ns,
@@ -820,6 +841,19 @@ class Node:
             energy_uj={name: getattr(split, name) for name in split.__struct_fields__},
         )
         self._journal.event("run_finished", self._elapsed_ns, conservation_ok=conserved)
+        if self._journal.receipts is not None:
+            self._journal.receipts.finish(
+                Totals(
+                    credits=msgspec.structs.asdict(credits)
+                    | {"income": self._economy.ledger.income_paid()},
+                    energy=msgspec.structs.asdict(split)
+                    | {"uncollected": uncollected, "interval": reading.interval_uj},
+                    provenance=reading.provenance,
+                    conserved=conserved,
+                    interrupted=self._interrupted,
+                    ended_ns=self._elapsed_ns,
+                )
+            )
         self._journal.close()
         return RunRecord(
             schema=REPORT_SCHEMA,
