@@ -36,8 +36,10 @@ VALUES = st.recursive(
 
 def depth_of(value: Any) -> int:
     inner: list[Any] = []
-    if isinstance(value, dict | list):
-        inner = list(cast("dict[int, Any]", value).values() if isinstance(value, dict) else value)
+    if isinstance(value, dict):
+        inner = list(cast("dict[int, Any]", value).values())
+    elif isinstance(value, list):
+        inner = cast("list[Any]", value)
     return 1 + max((depth_of(v) for v in inner), default=-1)
 
 

@@ -281,17 +281,27 @@ def _heads(value: Value, what: str) -> tuple[Head, ...]:
     return tuple(found)
 
 
-def _sums(fields: Mapping[int, Value], key: int, what: str) -> dict[int, int]:
+def _integers(fields: Mapping[int, Value], key: int, what: str) -> dict[int, int]:
     values = fields.get(key)
-    if not isinstance(values, dict):
-        raise BadReceipt(f"{what}: key {key} is no map", code="MX1602")
-    return {k: v for k, v in values.items() if isinstance(v, int) and not isinstance(v, bool)}
+    found: dict[int, int] = {}
+    for name, value in values.items() if isinstance(values, dict) else [(0, None)]:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise BadReceipt(f"{what}: key {key} is no map of integers", code="MX1602")
+        found[name] = value
+    return found
+
+
+def _sums(fields: Mapping[int, Value], key: int, what: str) -> dict[int, int]:
+    values = _integers(fields, key, what)
+    if min(values.values(), default=0) < 0:
+        raise BadReceipt(f"{what}: key {key} has a negative sum", code="MX1602")
+    return values
 
 
 def _named(
     fields: Mapping[int, Value], key: int, names: Mapping[int, str], what: str
 ) -> dict[str, int]:
-    values = _sums(fields, key, what)
+    values = _integers(fields, key, what)
     for number, name in names.items():
         if number not in values:
             raise BadReceipt(f"{what}: key {key} has no {name}", code="MX1602")
