@@ -114,13 +114,17 @@ def _make(path: Path) -> None:
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
-    with path.open("rb") as file:
-        mode = os.fstat(file.fileno()).st_mode
+    # Opening a pipe would otherwise wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(descriptor).st_mode
         if not stat.S_ISREG(mode):
             raise _refused(path, "is not a file", "move it away; a new one is made")
         if mode & _OTHERS:
             raise _refused(path, "can be read by others than its owner", f"chmod 600 {path}")
-        data = file.read(_FILE_BYTES_MAX)
+        data = os.read(descriptor, _FILE_BYTES_MAX)
+    finally:
+        os.close(descriptor)
     try:
         key = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

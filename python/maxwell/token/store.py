@@ -162,9 +162,9 @@ def mapped(path: Path) -> Generator[memoryview]:
         ConfigError: MX1002 when it cannot be read.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "not a regular file")
         with path.open("rb") as file:
-            if not path.is_file():
-                raise OSError(errno.EINVAL, "not a regular file")
             if os.fstat(file.fileno()).st_size == 0:
                 yield memoryview(b"")
                 return
