@@ -330,7 +330,7 @@ EDITS: list[tuple[str, Callable[[Path, Path], None], str, str]] = [
     ("receipts of another run", receipts_of_another_run, "MX1609", "the summary is of run"),
     ("summary of another run", summary_of_another_run, "MX1609", "the summary is of run"),
     ("no summary", no_summary, "MX1611", "summary.cbor is missing"),
-    ("no receipts", no_receipts, "MX1612", "receipts.cbor is missing; the summary counts 6 receipts"),
+    ("no receipts", no_receipts, "MX1612", "is missing; the summary counts 6 receipts"),
     ("flip a bit of the summary", flip_summary, "MX1604", "summary.cbor: its signature"),
     (
         "change a process's sum in the report",

@@ -148,8 +148,8 @@ def test_epochs_grow_with_the_number_of_processes(tmp_path: Path) -> None:
 
     assert epochs(8) == [n * S for n in range(1, 100)]
     assert epochs(32) == epochs(8)
-    assert epochs(33) == [n * S for n in range(1, 100, 2)]
-    assert epochs(1_000) == [S, 33 * S, 65 * S, 97 * S]
+    assert epochs(33) == [n * S for n in range(2, 100, 2)]
+    assert epochs(1_000) == [32 * S, 64 * S, 96 * S]
 
 
 def test_a_full_batch_is_sealed_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,9 @@ def show(
         try:
             out.write_bytes(single)
         except OSError as error:
-            raise ConfigError(f"cannot write {out}: {error.strerror}") from error
+            raise ConfigError(
+                f"cannot write {out}: {error.strerror}", hint="choose another file with `--out`"
+            ) from error
         if not settings.quiet:
             print_note(f"receipt {receipt.number} of {process!r}: {out}")
     if json:

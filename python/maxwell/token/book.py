@@ -71,14 +71,19 @@ class ReceiptBook:
         self._leaves: list[bytes] = []
         self._batches = 0
         self._receipts = 0
-        self._next_ns = EPOCH_NS
+        self._epoch_ns = 0
         file.append(statement, ())
 
     def is_due(self, t_ns: int, processes: int) -> bool:
-        """Tells whether a settlement epoch is over, and begins the next one if so."""
-        if t_ns < self._next_ns:
+        """Tells whether a settlement epoch is over, and begins the next one if so.
+
+        Args:
+            t_ns: the run's clock.
+            processes: number of those that live.
+        """
+        if t_ns < self._epoch_ns + EPOCH_NS * max(1, -(-processes // RECEIPTS_PER_S)):
             return False
-        self._next_ns = t_ns - t_ns % EPOCH_NS + EPOCH_NS * max(1, -(-processes // RECEIPTS_PER_S))
+        self._epoch_ns = t_ns - t_ns % EPOCH_NS
         return True
 
     def knows(self, process: int) -> bool:
