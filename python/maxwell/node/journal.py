@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maxwell.errors import ConfigError
 from maxwell.observe.events import EventLog
 
 if TYPE_CHECKING:
@@ -45,7 +46,11 @@ class Journal:
             from maxwell.node.receipts import Receipts
 
             self.receipts = Receipts(RunFolder(out))
-            self._log = EventLog(RunFolder(out).events)
+            try:
+                self._log = EventLog(RunFolder(out).events)
+            except ConfigError:
+                self.receipts.close()
+                raise
         self._on_view = on_view
         self._on_output = on_output
         self.warnings: list[str] = []
