@@ -7,7 +7,9 @@ Method: a fleet of endless loops runs with a folder. The methods through which t
 receipts are timed by the parent's thread clock, the clock's own cost included; all CPU time is the
 operating system's account of the parent from the start of the run, and of its ended children.
 What is paid once a run (loading the library and the key, the opening) is a line of its own: it is
-a share of nothing. The peer is one signature for each process and second, made of the same parts:
+a share of nothing. On a machine with other load the run gets fewer seconds of CPU for as many
+receipts a second; `receipts_cost_of_cores` is the share of the time of its cores, which does not
+depend on that. The peer is one signature for each process and second, made of the same parts:
 a receipt and a signature, timed here.
 
 `python benches/receipts.py [--smoke]`
@@ -34,6 +36,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TARGET_RATIO = 0.001
+CELLS = 2
 SMALL = (8, 20.0)
 LARGE = (1_000, 40.0)
 """Processes and seconds."""
@@ -92,7 +95,7 @@ def run(processes: int, seconds: float, folder: Path) -> Cost:
         setattr(Receipts, name, watch.around(method))
     try:
         tables: dict[str, object] = {
-            "node": {"cells": 2, "budget": f"{30 * processes} J", "duration": f"{seconds} s"},
+            "node": {"cells": CELLS, "budget": f"{30 * processes} J", "duration": f"{seconds} s"},
             "process": [
                 {
                     "name": "spin",
@@ -161,6 +164,12 @@ def main() -> None:
                 peer="a signature for each process and second",
                 peer_value=peer_ns / cost.all_ns,
                 more={"receipts": cost.receipts, "batches": cost.batches},
+            )
+            emit(
+                f"receipts_cost_of_cores_{processes}_processes",
+                cost.receipts_ns / (cost.seconds * 1e9 * CELLS),
+                "ratio",
+                target=TARGET_RATIO,
             )
             emit(
                 f"receipt_{processes}_processes",
