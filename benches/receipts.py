@@ -82,7 +82,7 @@ def children_ns() -> int:
 def run(processes: int, seconds: float, folder: Path) -> Cost:
     """Runs the loops and returns what receipts cost."""
     from maxwell.node.receipts import Receipts
-    from maxwell.token.store import mapped
+    from maxwell.token.store import read_file
     from maxwell.token.verify import Verifier
 
     running, once = Stopwatch(), Stopwatch()
@@ -114,8 +114,7 @@ def run(processes: int, seconds: float, folder: Path) -> Cost:
     finally:
         for name, method in originals.items():
             setattr(Receipts, name, method)
-    with mapped(folder / "receipts.cbor") as data:
-        state = Verifier().read(data)
+    state = Verifier().read(read_file(folder / "receipts.cbor"))
     size = (folder / "receipts.cbor").stat().st_size
     return Cost(
         running.total_ns, once.total_ns, all_ns, state.receipts, state.batches, size, seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -558,3 +559,17 @@ def test_random_edits_never_pass(
         assert audit.holds == (bytes(data) == original)
     finally:
         (folder / file).write_bytes(original)
+
+
+def test_a_head_that_is_named_twice(copy: Path) -> None:
+    sign_anew(copy, node_signer())
+    heads = summary_of(copy).heads
+    sign_anew(copy, node_signer(), heads=(*heads, heads[-1]))
+    assert violation(copy)[0] == "MX1612"
+
+
+def test_a_pipe_is_not_waited_for(copy: Path) -> None:
+    (copy / "receipts.cbor").unlink()
+    os.mkfifo(copy / "receipts.cbor")
+    with pytest.raises(ConfigError, match="not a regular file"):
+        audit_folder(copy)

@@ -57,11 +57,10 @@ def verify(settings: Settings, *, file: Path, key: str | None, json: bool) -> in
         found = {"receipts": 1, "key": text_of(one.opening.public_key), **_plain(one.receipt)}
         text = f"receipt {one.receipt.number} of {one.receipt.identity.name!r} verifies"
     else:
-        from maxwell.token.store import mapped
+        from maxwell.token.store import read_file
         from maxwell.token.verify import Verifier
 
-        with mapped(path) as data:
-            state = Verifier(key=public_key, what=str(path)).read(data)
+        state = Verifier(key=public_key, what=str(path)).read(read_file(path))
         found = {
             "receipts": state.receipts,
             "key": text_of(state.opening.public_key),
@@ -106,18 +105,17 @@ def show(
     """
     from maxwell.errors import ConfigError
     from maxwell.token.single import find_receipt, receipts_in
-    from maxwell.token.store import mapped
+    from maxwell.token.store import read_file
 
     path = _file(file)
     if process is None:
         if number is not None or out is not None:
             raise ConfigError("--number and --out need a process", hint="name it after the file")
-        with mapped(path) as data:
-            last = {r.identity.process: r for r, _ in receipts_in(data, what=str(path))}
+        found = receipts_in(read_file(path), what=str(path))
+        last = {receipt.identity.process: receipt for receipt, _ in found}
         _show_all(list(last.values()), json=json)
         return 0
-    with mapped(path) as data:
-        receipt, single = find_receipt(data, process, number, what=str(path))
+    receipt, single = find_receipt(read_file(path), process, number, what=str(path))
     if out is not None:
         try:
             out.write_bytes(single)
@@ -146,13 +144,10 @@ def _read_single(path: Path) -> bytes | None:
         ConfigError: MX1002 when it cannot be read.
     """
     from maxwell.token.single import is_single
-    from maxwell.token.store import mapped
+    from maxwell.token.store import read_file
 
-    with mapped(path) as data:
-        head = bytes(data[:32])
-        if not is_single(head):
-            return None
-        return bytes(data[:SINGLE_BYTES_MAX])
+    data = read_file(path)
+    return data[:SINGLE_BYTES_MAX] if is_single(data) else None
 
 
 def _show_all(receipts: list[Receipt], *, json: bool) -> None:

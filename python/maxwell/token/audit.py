@@ -22,7 +22,7 @@ from maxwell.token.key import text_of
 from maxwell.token.registry import CREDITS
 from maxwell.token.report_audit import check_report
 from maxwell.token.statements import Summary, read_summary
-from maxwell.token.store import SUMMARY_BYTES_MAX, mapped
+from maxwell.token.store import SUMMARY_BYTES_MAX, read_file
 from maxwell.token.verify import Verified, Verifier
 
 if TYPE_CHECKING:
@@ -99,9 +99,9 @@ def _run_checks(folder: RunFolder, key: bytes | None, audit: Audit) -> None:
         )
     heads = {} if summary is None else {head.process: head.hash for head in summary.heads}
     verifier = Verifier(key=key, heads=heads)
+    data = read_file(folder.receipts)
     try:
-        with mapped(folder.receipts) as data:
-            verified = verifier.read(data)
+        verified = verifier.read(data)
     except BadReceipt as error:
         state = verifier.state
         _note_receipts(audit, state)
@@ -195,7 +195,8 @@ def check_summary(summary: Summary, verified: Verified) -> None:
     _require((summary.seed), opening.seed, "the seed")
     _require(summary.fleet_hash.hex()[:16], opening.fleet_hash.hex()[:16], "the fleet")
     heads = {head.process: head for head in summary.heads}
-    _require(sorted(heads), sorted(verified.chains), "the processes")
+    named = [head.process for head in summary.heads]
+    _require(named, sorted(verified.chains), "the processes")
     for process, chain in verified.chains.items():
         _require(heads[process].count, chain.count, f"the number of receipts of {chain.name!r}")
         _require(heads[process].hash, chain.head, f"the last receipt of {chain.name!r}")

@@ -9,9 +9,8 @@ the summary says how many batches are missing.
 from __future__ import annotations
 
 import errno
-import mmap
 import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -20,7 +19,7 @@ from maxwell.errors import BadReceipt, ConfigError
 from maxwell.token.cbor import TornError, decode_first, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 FILE_BYTES_MAX: Final = 1 << 30
@@ -154,29 +153,26 @@ def read_items(data: bytes | memoryview, *, what: str) -> Iterator[Item]:
         at = end
 
 
-@contextmanager
-def mapped(path: Path) -> Generator[memoryview]:
-    """Maps a file for reading.
+def read_file(path: Path) -> bytes:
+    """Returns the bytes of a receipt file.
+
+    Read, not mapped: a mapped file that somebody cuts meanwhile would end the program.
 
     Raises:
-        ConfigError: MX1002 when it cannot be read.
+        ConfigError: MX1002 when it cannot be read, or is larger than any that a run writes.
     """
     try:
+        # Opening a pipe would wait for its writer.
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "not a regular file")
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                yield memoryview(b"")
-                return
-            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
-                view = memoryview(mapping)
-                try:
-                    yield view
-                finally:
-                    view.release()
+            data = file.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise OSError(errno.EFBIG, f"larger than {FILE_BYTES_MAX:,} bytes")
     except OSError as error:
         raise ConfigError(
             f"cannot read {path}: {error.strerror}",
             code="MX1002",
             hint="name the folder of a run that kept its files",
         ) from error
+    return data
