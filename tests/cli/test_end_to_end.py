@@ -56,7 +56,10 @@ funds = "1 J"
 
 
 def report_of(folder: Path) -> dict[str, Any]:
-    """Reads a run's report and checks that its books balance."""
+    """Reads a run's report and checks that its books balance, and that its receipts hold."""
+    audit = subprocess_maxwell("audit", ".", "--json", cwd=folder)
+    assert json.loads(audit.stdout)["violation"] is None
+    assert audit.returncode == 0, audit.stderr
     data: dict[str, Any] = json.loads((folder / "report.json").read_text())
     credits = {name: int(value) for name, value in data["credits"].items()}
     assert data["conservation_ok"] is True
@@ -115,7 +118,7 @@ def test_deterministic_runs_are_equal_byte_by_byte(tmp_path: Path) -> None:
         done = subprocess_maxwell("run", "fleet.toml", "--out", name, "--quiet", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         report_of(tmp_path / name)
-    for file in ("report.json", "events.jsonl", "prices.svg"):
+    for file in ("report.json", "events.jsonl", "prices.svg", "receipts.cbor", "summary.cbor"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 

@@ -12,6 +12,8 @@ from maxwell.hypervisor import Report, run_fleet
 from maxwell.node.record import ProcessRecord
 from maxwell.node.view import NodeView
 from maxwell.observe.events import Event, read_events
+from maxwell.token.audit import audit_folder
+from maxwell.token.key import node_signer
 
 Table = Mapping[str, object]
 
@@ -54,7 +56,7 @@ def run(
     requests: Sequence[Table] = (),
     **node: object,
 ) -> Run:
-    """Runs a fleet and checks its sums.
+    """Runs a fleet, checks its sums, and audits its folder.
 
     Args:
         processes: tables of the fleet file.
@@ -97,6 +99,8 @@ def run(
     )
     if out is not None:
         report.save(out)
+        audit = audit_folder(out, key=node_signer().public_key)
+        assert audit.violation is None, audit.violation
     check_sums(report)
     for view in views:
         check_view(view)

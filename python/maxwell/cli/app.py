@@ -33,6 +33,9 @@ class Verb(NamedTuple):
 VERBS: Final = {
     "run": Verb("maxwell.cli.run", "Run a fleet file, or one WebAssembly module."),
     "why": Verb("maxwell.cli.why", "Explain how a process of a run ended."),
+    "audit": Verb("maxwell.cli.audit", "Check that a run's folder is what its node signed."),
+    "receipt": Verb("maxwell.cli.receipt", "Verify, show and export receipts."),
+    "key": Verb("maxwell.cli.key", "Print the public key that this node signs with."),
     "demo": Verb("maxwell.cli.demo", "Run the samples against each other for ten seconds."),
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),

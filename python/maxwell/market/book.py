@@ -120,7 +120,10 @@ class Book:
         self._balances[target] += credits
         self._totals[source[0]] -= credits
         self._totals[target[0]] += credits
-        assert self._balances[source] >= 0
+        if self._balances[source] < 0:
+            raise InternalError(
+                f"{source[0]} {source[1]!r} is negative: {self._balances[source]}", code="MX1302"
+            )
         self._assert_conserved()
         if self._journal is not None:
             self._journal(Entry(kind=kind, source=source, target=target, credits=credits))

@@ -46,7 +46,11 @@ class Economy:
         self._income_ppm = fleet.income_shares_ppm if fleet.node.power_mw is not None else {}
         self._mint = open_books(fleet, self.ledger, idle_power_mw=idle_power_mw)
         self.rewards = RewardBook(
-            fleet.rewards, self.ledger, base_dir=fleet.base_dir, resolvers=resolvers
+            fleet.rewards,
+            self.ledger,
+            base_dir=fleet.base_dir,
+            resolvers=resolvers,
+            deterministic=fleet.node.deterministic,
         )
 
     def place(self, entry: Entry) -> int:

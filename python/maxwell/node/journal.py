@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from maxwell.errors import ConfigError
 from maxwell.observe.events import EventLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from maxwell.node.receipts import Receipts
     from maxwell.node.view import NodeView
 
 
@@ -21,8 +23,13 @@ class Journal:
         on_view: called once an epoch.
         on_output: called with process, stream, data and bytes lost before it.
 
+    Attributes:
+        receipts: what signs receipts into the folder; None without one.
+        warnings: what the report must say.
+
     Raises:
-        ConfigError: the event file cannot be created.
+        ConfigError: the event file or the receipt file cannot be created, or the node's key cannot
+            be read.
     """
 
     def __init__(
@@ -33,7 +40,17 @@ class Journal:
     ) -> None:
         from maxwell.observe.folder import RunFolder
 
-        self._log = EventLog(RunFolder(out).events) if out is not None else None
+        self._log: EventLog | None = None
+        self.receipts: Receipts | None = None
+        if out is not None:
+            from maxwell.node.receipts import Receipts
+
+            self.receipts = Receipts(RunFolder(out))
+            try:
+                self._log = EventLog(RunFolder(out).events)
+            except ConfigError:
+                self.receipts.close()
+                raise
         self._on_view = on_view
         self._on_output = on_output
         self.warnings: list[str] = []
@@ -61,11 +78,12 @@ class Journal:
         self.event("output", t_ns, process=process, stream=stream, text=text, lost_bytes=lost)
 
     def close(self) -> None:
-        """Writes what is buffered; lost events become a warning."""
+        """Writes what is buffered; lost events and receipts become warnings."""
         if self._log is None:
             return
         self._log.close()
-        warning = self._log.warning()
-        if warning is not None:
-            self.warnings.append(warning)
+        lost = [self._log.warning()]
+        if self.receipts is not None:
+            lost.append(self.receipts.close())
+        self.warnings += [text for text in lost if text is not None]
         self._log = None

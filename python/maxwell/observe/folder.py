@@ -1,7 +1,8 @@
 """The run folder: what a run leaves on disk, under one name.
 
-`report.json` (the account), `events.jsonl` (what happened when), `prices.svg` (the picture), and
-`output/NAME.stdout` and `output/NAME.stderr` (what the guests wrote, bounded).
+`report.json` (the account), `events.jsonl` (what happened when), `prices.svg` (the picture),
+`receipts.cbor` and `summary.cbor` (what the node signed), and `output/NAME.stdout` and
+`output/NAME.stderr` (what the guests wrote, bounded).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 REPORT_FILE: Final = "report.json"
 EVENTS_FILE: Final = "events.jsonl"
 PRICES_FILE: Final = "prices.svg"
+RECEIPTS_FILE: Final = "receipts.cbor"
+SUMMARY_FILE: Final = "summary.cbor"
 OUTPUT_FOLDER: Final = "output"
 
 RUN_NUMBER_MAX: Final = 99_999
@@ -52,6 +55,16 @@ class RunFolder:
         return self.path / PRICES_FILE
 
     @property
+    def receipts(self) -> Path:
+        """`receipts.cbor`."""
+        return self.path / RECEIPTS_FILE
+
+    @property
+    def summary(self) -> Path:
+        """`summary.cbor`."""
+        return self.path / SUMMARY_FILE
+
+    @property
     def output(self) -> Path:
         """The folder of what guests wrote."""
         return self.path / OUTPUT_FOLDER
@@ -69,7 +82,8 @@ class RunFolder:
         Raises:
             ConfigError: The folder holds other files, or cannot be created or written to.
         """
-        known = {REPORT_FILE, EVENTS_FILE, PRICES_FILE, OUTPUT_FOLDER}
+        files = (self.report, self.prices, self.events, self.receipts, self.summary)
+        known = {OUTPUT_FOLDER, *(file.name for file in files)}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             strangers = sorted(
@@ -80,7 +94,7 @@ class RunFolder:
                     f"not a run folder: {self.path} holds {strangers[0]!r}",
                     hint="choose a new or empty folder with `--out`",
                 )
-            for file in (self.report, self.prices, self.events):
+            for file in files:
                 file.unlink(missing_ok=True)
             if self.output.is_dir():
                 shutil.rmtree(self.output)
