@@ -70,6 +70,14 @@ class CommandLine(Generated):
             yield from command.get_help(own).splitlines()
             yield "```"
             yield ""
+            for inner in command.commands.values() if isinstance(command, click.Group) else ():
+                yield f"**maxwell {name} {inner.name}**"
+                yield ""
+                yield "```text"
+                below = click.Context(inner, info_name=inner.name, parent=own)
+                yield from inner.get_help(below).splitlines()
+                yield "```"
+                yield ""
 
 
 SCHEMA = Path(__file__).resolve().parents[1] / "reference/report.schema.json"

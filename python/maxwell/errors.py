@@ -4,7 +4,7 @@ An error's text says what failed and quotes the value; its `hint` says what to d
 changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATIONS`.
 
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
-ledger and rewards, MX14xx energy, MX15xx auction, MX19xx Maxwell itself.
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX19xx Maxwell itself.
 """
 
 from __future__ import annotations
@@ -100,6 +100,13 @@ class InsufficientEnergy(LedgerError):
     """The paying side holds fewer credits than the entry asks for; nothing was booked."""
 
     default_code = "MX1301"
+
+
+class BadReceipt(LedgerError):
+    """A receipt, or the folder of a run, does not verify: it is not what its node signed."""
+
+    default_code = "MX1600"
+    exit_code = 1
 
 
 class EnergyError(MaxwellError):
@@ -245,16 +252,20 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "package (`pypi:package/folder`)."
     ),
     "MX1016": (
+        "A request rule has a secret header whose value is to come from an environment variable "
+        "that is not set. The operator exports it before the run; guests never see the value."
+    ),
+    "MX1017": (
         "The cache folder, where compiled modules are kept, cannot be written to: its file system "
         "is read-only or full, or a file is in its place. Nothing was started. "
         "`MAXWELL_CACHE_DIR` names another folder; `maxwell doctor` shows which one is used."
     ),
-    "MX1017": (
+    "MX1018": (
         "Another run is writing to the run folder that was named. Two runs in one folder would "
         "leave a mixture of both; the second is refused and nothing was started. The folder is "
         "free again when the first run has ended, however it ends."
     ),
-    "MX1018": (
+    "MX1019": (
         "The command line does not parse: an unknown verb or option, a missing argument, or a "
         "value that its option does not take. Nothing was started. `maxwell VERB --help` lists "
         "what there is."
@@ -336,6 +347,11 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "settlement, or the slot holds credits that were never sent to it. This is a bug, or the "
         "shared mapping was damaged."
     ),
+    "MX1305": (
+        "A sponsor's pattern took too long on a line in deterministic mode. Otherwise such a line "
+        "is refused, after a time limit; a deterministic run may not depend on how fast the "
+        "machine is, and ends instead. Everything up to then is in the run folder."
+    ),
     "MX1400": (
         "Energy could not be measured or modelled as asked: a figure that a model needs is out of "
         "range."
@@ -351,6 +367,69 @@ EXPLANATIONS: Final[dict[str, str]] = {
     ),
     "MX1500": "The auction refused a bid or a configuration: a price, rate or temperature is out "
     "of range.",
+    "MX1600": (
+        "A receipt contradicts itself: its sums do not hold, a figure that only grows went down, "
+        "or it names another module or engine than its process. Whoever signed it signed something "
+        "false."
+    ),
+    "MX1601": (
+        "The node's key cannot be read or made. It is a PEM file (PKCS #8, Ed25519) that only its "
+        "owner may read, `node.key` in the folder that `maxwell key` names; MAXWELL_DATA_DIR moves "
+        "that folder. Maxwell never replaces a damaged key by itself: receipts signed with it "
+        "could no longer be told from a stranger's."
+    ),
+    "MX1602": (
+        "The bytes are not a receipt file: not deterministic CBOR (RFC 8949, section 4.2.1), "
+        "another structure than the documentation gives, beyond its bounds on depth and length, or "
+        "followed by further bytes. The message names the offset."
+    ),
+    "MX1603": (
+        "The file is of a version of the format that this Maxwell does not know. Verify it with "
+        "the version that wrote it, or a later one."
+    ),
+    "MX1604": (
+        "A signature does not belong to what it signs and the key of the run: the statement was "
+        "changed, or another key signed it."
+    ),
+    "MX1605": (
+        "The run was signed with another key than the one given with `--key`. Either the folder is "
+        "of another node, or it was made anew with a key of somebody else."
+    ),
+    "MX1606": (
+        "A receipt is not one of those that its batch was signed over: one was changed, removed, "
+        "added or put in another place. The message names the process where it can be told."
+    ),
+    "MX1607": (
+        "A process's receipts do not follow each other: each names the hash of the one before, and "
+        "one is missing, repeated or from another process."
+    ),
+    "MX1608": (
+        "The batches of a receipt file do not follow each other: each names the hash of the one "
+        "before, and one is missing, repeated or out of order."
+    ),
+    "MX1609": ("A statement or a receipt belongs to another run than the file it is in."),
+    "MX1610": (
+        "The receipt file ends in the middle of a batch. A run that was killed, or whose disk was "
+        "full, leaves such an end; so does cutting the file. Everything before it verifies."
+    ),
+    "MX1611": (
+        "The run's folder has receipts and no signed summary, so that nothing says whether all "
+        "receipts are there. A run that was killed has none; what its receipts say holds up to "
+        "the time of the last one."
+    ),
+    "MX1612": (
+        "The signed summary and the receipts disagree: on the number of batches or receipts, on "
+        "the last receipt of a process, or on a sum; or the credits or joules in it are not "
+        "conserved."
+    ),
+    "MX1613": (
+        "`report.json` is not the report that the summary was signed with, or one of its figures "
+        "is not what the receipts say. The message names the first such figure."
+    ),
+    "MX1614": (
+        "`events.jsonl` is not the log that the summary was signed with, or one of its events "
+        "contradicts the receipts. The message names the first such line."
+    ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "
         "memory for the meters, a process for a cell, a core to pin it to. `maxwell doctor` shows "

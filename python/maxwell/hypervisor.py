@@ -413,7 +413,8 @@ def _run(
             record = node.run()
     finally:
         journal.close()
-    return Report(record, run_dir=out)
+    seal = None if journal.receipts is None else journal.receipts.write_summary
+    return Report(record, run_dir=out, seal=seal)
 
 
 @contextmanager

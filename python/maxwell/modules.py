@@ -110,7 +110,7 @@ def make_cache(folder: Path) -> None:
     """Makes the cache folder, or a folder in it, and writes a file there to see that it can.
 
     Raises:
-        ConfigError: MX1016 when it cannot be written to.
+        ConfigError: MX1017 when it cannot be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ def make_cache(folder: Path) -> None:
     except OSError as error:
         raise ConfigError(
             f"cannot write the cache folder: {folder}: {error.strerror}",
-            code="MX1016",
+            code="MX1017",
             hint=f"set {CACHE_VARIABLE} to a folder that you can write to",
         ) from error
 

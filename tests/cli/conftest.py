@@ -37,6 +37,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    # The user's own key is none of the tests' business.
+    monkeypatch.setenv("MAXWELL_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
 
 

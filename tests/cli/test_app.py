@@ -86,7 +86,7 @@ def test_the_list_of_verbs_and_the_verbs_agree(verb: str) -> None:
         (
             ("zzz",),
             "no such verb: 'zzz'",
-            "verbs: run, why, logs, demo, doctor, explain, completion",
+            "verbs: run, why, logs, audit, receipt, key, demo, doctor, explain",
         ),
         (("ps",), "no such verb: 'ps'", "`maxwell why NAME`"),
         (("top",), "no such verb: 'top'", "live table"),
@@ -109,7 +109,7 @@ def test_a_wrong_command_line_is_exit_2(
     assert lines[1] == ""
     assert lines[2].startswith("hint: ")
     assert hint in lines[2]
-    assert lines[0].endswith(" [MX1018]")
+    assert lines[0].endswith(" [MX1019]")
 
 
 def test_help_is_a_verb_too(maxwell: Maxwell) -> None:

@@ -57,7 +57,10 @@ funds = "1 J"
 
 
 def report_of(folder: Path) -> dict[str, Any]:
-    """Reads a run's report and checks that its books balance."""
+    """Reads a run's report and checks that its books balance, and that its receipts hold."""
+    audit = subprocess_maxwell("audit", ".", "--json", cwd=folder)
+    assert json.loads(audit.stdout)["violation"] is None
+    assert audit.returncode == 0, audit.stderr
     data: dict[str, Any] = json.loads((folder / "report.json").read_text())
     credits = {name: int(value) for name, value in data["credits"].items()}
     assert data["conservation_ok"] is True
@@ -116,7 +119,7 @@ def test_deterministic_runs_are_equal_byte_by_byte(tmp_path: Path) -> None:
         done = subprocess_maxwell("run", "fleet.toml", "--out", name, "--quiet", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         report_of(tmp_path / name)
-    for file in ("report.json", "events.jsonl", "prices.svg"):
+    for file in ("report.json", "events.jsonl", "prices.svg", "receipts.cbor", "summary.cbor"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
@@ -209,7 +212,7 @@ def test_runs_at_the_same_time_keep_apart(tmp_path: Path) -> None:
     held.create()
     done = subprocess_maxwell("run", "fleet.toml", "--out", "out", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: another run is writing to out [MX1017]")
+    assert done.stderr.startswith("error: another run is writing to out [MX1018]")
 
 
 def test_a_full_disk_does_not_stop_a_run(tmp_path: Path) -> None:
@@ -252,7 +255,7 @@ def test_a_cache_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, kin
     done = subprocess_maxwell("run", "samples:hello.wasm", cwd=tmp_path, env=environment)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: cannot write the cache folder: {cache}")
-    assert "[MX1016]\n\nhint: set MAXWELL_CACHE_DIR" in done.stderr
+    assert "[MX1017]\n\nhint: set MAXWELL_CACHE_DIR" in done.stderr
     doctor = subprocess_maxwell("doctor", cwd=tmp_path, env=environment)
     assert "cannot write the cache folder" in doctor.stdout
     assert doctor.returncode == 125

@@ -22,6 +22,7 @@ from support.fleets import Run, process, run
 from support.guests import SLEEP_FOREVER, hostile_set, program, write
 from support.program import (
     assert_no_inside_view,
+    assert_refused,
     await_true,
     cells_of,
     environment,
@@ -198,9 +199,22 @@ def test_a_killed_parent_takes_its_cells_along(tmp_path: Path) -> None:
         assert why.code == 0, why.err
         assert why.out.startswith(b"loop: lost ")
         assert "no report" in why.err
+        assert_receipts_hold_as_far_as_they_go(tmp_path)
         done = maxwell("run", "samples:hello.wasm", "--deterministic", cwd=tmp_path)
         assert done.code == 0
         assert leftovers(child.pid) == []
+
+
+def assert_receipts_hold_as_far_as_they_go(cwd: Path) -> None:
+    """What was signed before the kill verifies; that the rest is missing is the violation."""
+    done = maxwell("audit", "run", cwd=cwd)
+    assert_refused(done, 1, "MX1611", "summary.cbor is missing")
+    assert b"receipts  ok " in done.out
+    done = maxwell("receipt", "verify", "run", cwd=cwd)
+    assert done.code == 0, done.err
+    data = (cwd / "run/receipts.cbor").read_bytes()
+    (cwd / "run/receipts.cbor").write_bytes(data[:-3])
+    assert_refused(maxwell("audit", "run", cwd=cwd), 1, "MX1610", "torn after")
 
 
 def count_events(folder: Path, name: str) -> int:
@@ -263,6 +277,8 @@ def test_an_interrupted_fleet_settles_first(tmp_path: Path, number: signal.Signa
     assert b"conservation: ok" in (tmp_path / "stdout").read_bytes()
     assert_no_inside_view((tmp_path / "stderr").read_text())
     data = report_of(tmp_path / "run")
+    audit = maxwell("audit", "run", cwd=tmp_path)
+    assert audit.code == 0, audit.err
     assert data["interrupted"] is True
     assert {p["outcome"] for p in data["processes"]} == {"killed"}
     assert not any(is_running(pid) for pid in cells)

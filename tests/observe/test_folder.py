@@ -33,10 +33,11 @@ def test_different_names_are_different_files(first: str, second: str) -> None:
 def test_a_run_replaces_an_earlier_run_and_nothing_else(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.create()
-    folder.report.write_text("old")
+    for file in (folder.report, folder.receipts, folder.summary):
+        file.write_text("old")
     (folder.output / "a.stdout").write_text("old")
     folder.create()
-    assert not folder.report.exists()
+    assert not any(f.exists() for f in (folder.report, folder.receipts, folder.summary))
     assert list(folder.output.iterdir()) == []
     (folder.path / "thesis.tex").write_text("precious")
     with pytest.raises(ConfigError, match=r"not a run folder: .* holds 'thesis.tex'"):
@@ -100,7 +101,7 @@ def test_a_folder_that_another_run_writes_is_refused(tmp_path: Path) -> None:
     ours = RunFolder(tmp_path / "run")
     ours.create()
     (ours.output / "a.stdout").write_text("ours")
-    assert other() == f"MX1017 another run is writing to {tmp_path / 'run'}"
+    assert other() == f"MX1018 another run is writing to {tmp_path / 'run'}"
     assert (ours.output / "a.stdout").read_text() == "ours"
     ours.release()
     assert other() == "free"

@@ -290,6 +290,7 @@ impl Cell {
                 }
                 Ok(())
             }
+            ToCell::Answer { pid, id, errno, data } => self.answer(pid, id, errno, data),
             ToCell::Kill { pid, outcome, reason } => match self.by_pid.get(&pid) {
                 Some(&index) => self.end(index, &outcome, reason),
                 None => Ok(()),

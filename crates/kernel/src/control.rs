@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::energy::EnergyModel;
+use crate::requests::RequestTerms;
 
 /// The first frame a cell gets: what it is.
 #[derive(Clone, Debug, Deserialize)]
@@ -89,6 +90,9 @@ pub struct Spawn {
     pub random_seed: Option<[u8; 32]>,
     /// Whether a sponsor listens to its reports.
     pub rewards_open: bool,
+    /// Its outbound requests: none unless the operator grants them.
+    #[serde(default)]
+    pub request_terms: Option<RequestTerms>,
 }
 
 /// Parent to cell.
@@ -110,6 +114,18 @@ pub enum ToCell {
         pid: u32,
         /// Whether a sponsor still pays.
         open: bool,
+    },
+    /// Answer an outbound request.
+    Answer {
+        /// Whose.
+        pid: u32,
+        /// Which one of it.
+        id: u64,
+        /// 0, or an errno of WASI.
+        errno: i32,
+        /// The answer when `errno` is 0.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
     },
     /// End a process.
     Kill {
@@ -222,6 +238,18 @@ pub enum CellEvent {
         /// How many.
         credits: u64,
     },
+    /// An outbound request; its price in advance has left the purse.
+    Request {
+        /// Whose.
+        pid: u32,
+        /// Which one of it.
+        id: u64,
+        /// Credits taken for it.
+        credits: u64,
+        /// What it asks.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
     /// The end of a process; its slot holds the figures.
     Died {
         /// Who.
@@ -263,6 +291,7 @@ impl CellEvent {
             + match self {
                 Self::Output { data, .. } => data.len(),
                 Self::Report { line, .. } => line.len(),
+                Self::Request { data, .. } => data.len(),
                 Self::Died { reason, unsupported, .. } => {
                     reason.len() + unsupported.iter().map(|name| name.len() + 5).sum::<usize>()
                 }

@@ -23,6 +23,7 @@ use crate::pause::{Pause, PauseFuture, PauseSlot};
 use crate::prices::{HOST_BYTE_FUEL, HOST_CALL_FUEL};
 use crate::purse::{BOND_PER_KIB, Purse};
 use crate::rent::{RentMeter, RentRates};
+use crate::requests::RequestTerms;
 use crate::shared::{CellShared, GuestShared};
 use crate::wasi::{Exit, Stream, WasiConfig, WasiContext, WasiView};
 
@@ -95,6 +96,8 @@ pub struct GuestState {
     pub(crate) calls_max: u64,
     /// Whether the end of the guest carries a hash of its memory.
     pub(crate) digest_memory: bool,
+    /// Whether and at which price it may ask for outbound requests.
+    pub(crate) request_terms: Option<RequestTerms>,
     /// Calls of the `maxwell` module that this version does not support.
     unsupported: BTreeSet<&'static str>,
 }
@@ -144,6 +147,7 @@ impl GuestState {
             store_fuel: STORE_FUEL,
             calls_max: u64::MAX,
             digest_memory: false,
+            request_terms: None,
             unsupported: BTreeSet::new(),
         }
     }

@@ -11,6 +11,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, Store};
 use crate::error::{KernelError, Result};
 use crate::guest::GuestState;
 use crate::pause::Pause;
+use crate::requests;
 use crate::shared::{REPORT_BYTES_MAX, REPORT_BYTES_QUEUED_MAX, REPORTS_MAX, TRANSFERS_MAX};
 use crate::wasi::{self, WasiView};
 
@@ -18,12 +19,15 @@ use crate::wasi::{self, WasiView};
 pub const MODULES: [&str; 2] = ["wasi_snapshot_preview1", MAXWELL];
 const MAXWELL: &str = "maxwell";
 
-const EAGAIN: i32 = 6;
-const EDQUOT: i32 = 19;
-const EFAULT: i32 = 21;
+pub(crate) const EACCES: i32 = 2;
+pub(crate) const EAGAIN: i32 = 6;
+pub(crate) const EDQUOT: i32 = 19;
+pub(crate) const EFAULT: i32 = 21;
+pub(crate) const EINTR: i32 = 27;
 const EINVAL: i32 = 28;
-const EMSGSIZE: i32 = 35;
+pub(crate) const EMSGSIZE: i32 = 35;
 const ENOSYS: i32 = 52;
+pub(crate) const ETIMEDOUT: i32 = 73;
 
 /// Bytes of a page that `discard` can give back.
 const DISCARD_PAGE: usize = crate::pages::PAGE_BYTES;
@@ -40,6 +44,7 @@ pub fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     wasi::add_to_linker(&mut linker).map_err(KernelError::engine)?;
     define_market(&mut linker).map_err(KernelError::engine)?;
     define_information(&mut linker).map_err(KernelError::engine)?;
+    requests::define(&mut linker, MAXWELL).map_err(KernelError::engine)?;
     Ok(linker)
 }
 
@@ -190,7 +195,7 @@ fn discard(mut caller: Caller<'_, GuestState>, ptr: i32, len: i32) -> i32 {
     0
 }
 
-fn memory(caller: &mut Caller<'_, GuestState>) -> Option<Memory> {
+pub(crate) fn memory(caller: &mut Caller<'_, GuestState>) -> Option<Memory> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Some(memory),
         _ => None,

@@ -24,6 +24,7 @@ pub mod prices;
 pub mod process;
 pub mod purse;
 pub mod rent;
+pub mod requests;
 pub mod shared;
 pub mod slots;
 pub mod solo;

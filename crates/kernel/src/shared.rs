@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::clock::Clock;
 use crate::purse::{Purse, bond_credits};
 use crate::rent::RentMeter;
+use crate::requests::Request;
 
 /// Bytes of each output stream that a process may have between two epochs; the rest is lost.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
@@ -130,6 +131,10 @@ pub struct Books {
     pub report_bytes: usize,
     /// Credits on their way: process and amount.
     pub transfers: VecDeque<(u32, u64)>,
+    /// The outbound request that is open, if any.
+    pub request: Option<Request>,
+    /// Outbound requests so far.
+    pub requests: u64,
     /// Output of descriptors 1 and 2.
     pub output: [Output; 2],
 }
@@ -175,6 +180,8 @@ impl GuestShared {
                 reports: VecDeque::new(),
                 report_bytes: 0,
                 transfers: VecDeque::new(),
+                request: None,
+                requests: 0,
                 output: [Output::default(), Output::default()],
             }),
         }

@@ -34,6 +34,9 @@ VERBS: Final = {
     "run": Verb("maxwell.cli.run", "Run a fleet file, or one WebAssembly module."),
     "why": Verb("maxwell.cli.why", "Explain how a process of a run ended."),
     "logs": Verb("maxwell.cli.logs", "Print what a process of a run wrote."),
+    "audit": Verb("maxwell.cli.audit", "Check that a run's folder is what its node signed."),
+    "receipt": Verb("maxwell.cli.receipt", "Verify, show and export receipts."),
+    "key": Verb("maxwell.cli.key", "Print the public key that this node signs with."),
     "demo": Verb("maxwell.cli.demo", "Run the samples against each other for six seconds."),
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),
@@ -162,7 +165,7 @@ def _usage(error: click.ClickException, arguments: Sequence[str]) -> int:
         verb = next((word for word in arguments if word in VERBS), "")
         hint = f"`{' '.join(filter(None, ('maxwell', verb, '--help')))}` lists the options"
     message = error.format_message().rstrip(".")
-    print_error(message[:1].lower() + message[1:], str(hint), code="MX1018")
+    print_error(message[:1].lower() + message[1:], str(hint), code="MX1019")
     return EXIT_USAGE
 
 

@@ -8,6 +8,7 @@ from maxwell.config.records import (
     FleetConfig,
     NodeConfig,
     ProcessConfig,
+    RequestConfig,
     RewardConfig,
     SponsorConfig,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "FleetConfig",
     "NodeConfig",
     "ProcessConfig",
+    "RequestConfig",
     "RewardConfig",
     "SponsorConfig",
     "check_fleet",

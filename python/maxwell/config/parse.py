@@ -40,6 +40,7 @@ from maxwell.config.records import (
     RewardConfig,
     SponsorConfig,
 )
+from maxwell.config.requests import read_request
 from maxwell.config.table import Source, Table
 from maxwell.errors import ConfigError
 from maxwell.market.resolvers import check_resolver
@@ -49,7 +50,7 @@ FILE_BYTES_MAX: Final = 4 << 20
 PROCESSES_MAX: Final = 4_096
 COUNT_MAX: Final = 1_024
 
-_TOP = ("node", "account", "sponsor", "reward", "process")
+_TOP = ("node", "account", "sponsor", "reward", "request", "process")
 _NODE = (
     "cells",
     "power",
@@ -67,6 +68,18 @@ _NODE = (
 _ACCOUNT = ("name", "funds", "income_share")
 _SPONSOR = ("name", "escrow")
 _REWARD = ("sponsor", "name", "resolver", "pays")
+_REQUEST = (
+    "name",
+    "url",
+    "methods",
+    "price",
+    "price_per_kib",
+    "timeout",
+    "request_max",
+    "answer_max",
+    "local",
+    "secret_headers",
+)
 _PROCESS = (
     "name",
     "account",
@@ -79,6 +92,7 @@ _PROCESS = (
     "bid_ppm",
     "horizon",
     "rewards",
+    "requests",
     "memory_max",
     "count",
     "start_after",
@@ -193,6 +207,7 @@ def parse_fleet(
     account_tables = _tables(top, "account", _ACCOUNT, where)
     sponsors = tuple(_sponsor(t) for t in _tables(top, "sponsor", _SPONSOR, where))
     rewards = tuple(_reward(t) for t in _tables(top, "reward", _REWARD, where, open_keys=True))
+    requests = tuple(read_request(t) for t in _tables(top, "request", _REQUEST, where))
     drafts = [d for t in process_tables for d in _process(t, base_dir)]
     if len(drafts) > PROCESSES_MAX:
         top.fail(
@@ -207,6 +222,7 @@ def parse_fleet(
         accounts=tuple(accounts),
         sponsors=sponsors,
         rewards=rewards,
+        requests=requests,
         processes=tuple(processes),
         base_dir=base_dir,
     )
@@ -387,6 +403,7 @@ def _process(table: Table, base_dir: Path) -> list[_ProcessDraft]:
             bid_ppm=bid,
             horizon_uj=table.energy_uj("horizon", default=None, least=1),
             rewards=table.texts("rewards"),
+            requests=table.texts("requests"),
             memory_max_bytes=table.memory_bytes(
                 "memory_max", default=MEMORY_MAX_BYTES_DEFAULT, least=64 << 10, most=4 << 30
             ),

@@ -134,7 +134,7 @@ class Admissions:
             modules: (name of a process, path of its module).
 
         Raises:
-            ConfigError: MX1016 when the cache cannot be written to.
+            ConfigError: MX1017 when the cache cannot be written to.
             GuestError: MX1204 to MX1207, naming the process and the file, for the first module
                 that is refused.
             ModuleError: MX1101 when a file cannot be read.

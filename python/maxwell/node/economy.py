@@ -46,7 +46,11 @@ class Economy:
         self._income_ppm = fleet.income_shares_ppm if fleet.node.power_mw is not None else {}
         self._mint = open_books(fleet, self.ledger, idle_power_mw=idle_power_mw)
         self.rewards = RewardBook(
-            fleet.rewards, self.ledger, base_dir=fleet.base_dir, resolvers=resolvers
+            fleet.rewards,
+            self.ledger,
+            base_dir=fleet.base_dir,
+            resolvers=resolvers,
+            deterministic=fleet.node.deterministic,
         )
 
     def place(self, entry: Entry) -> int:
@@ -95,6 +99,10 @@ class Economy:
         self.ledger.settle(sender.pid, slot)
         self.ledger.transfer(sender.pid, target.pid, credits)
         return target
+
+    def settle(self, entry: Entry, slot: Slot) -> None:
+        """Books what a slot says."""
+        self.ledger.settle(entry.pid, slot)
 
     def close(self, entry: Entry, slot: Slot | None) -> int:
         """Settles a process a last time; returns the credits given back to its account."""

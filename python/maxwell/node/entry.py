@@ -68,6 +68,8 @@ class Entry:
         self.rewards_open = False
         self.results = 0
         self.earned_credits = 0
+        self.requests = 0
+        self.request_credits = 0
         self.stdout_bytes = 0
         self.lost_bytes = 0
         self.returned_credits = 0
@@ -91,7 +93,8 @@ class Entry:
         admission = self.admitted.admission_credits if self.placed else 0
         if slot is None:
             return admission
-        return slot.burned + slot.premium + slot.rent + slot.tax + admission
+        charged = slot.burned + slot.premium + slot.rent + slot.tax
+        return charged + admission + self.request_credits
 
     def note(self, now_ns: int, slot: Slot) -> None:
         """Takes the slot of this epoch."""
@@ -175,6 +178,8 @@ class Entry:
             stdout_bytes=self.stdout_bytes,
             stdout_lost_bytes=self.lost_bytes,
             unsupported_calls=death.unsupported,
+            requests=self.requests,
+            request_credits=self.request_credits,
             born_ns=figure("born_ns"),
             died_ns=figure("died_ns") or self.ended_ns,
             cell=-1 if self.cell is None else self.cell,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from maxwell.errors import ConfigError
 from maxwell.observe.events import BULKY_EVENTS, EventLog
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maxwell.node.admission import Compiling
+    from maxwell.node.receipts import Receipts
     from maxwell.node.view import NodeView
 
 
@@ -27,8 +29,13 @@ class Journal:
         on_output: called with process, stream, data and bytes lost before it.
         on_compile: called before the start for each module that takes time to compile.
 
+    Attributes:
+        receipts: what signs receipts into the folder; None without one.
+        warnings: what the report must say.
+
     Raises:
-        ConfigError: the event file cannot be created.
+        ConfigError: the event file or the receipt file cannot be created, or the node's key cannot
+            be read.
     """
 
     def __init__(
@@ -40,7 +47,17 @@ class Journal:
     ) -> None:
         from maxwell.observe.folder import RunFolder
 
-        self._log = EventLog(RunFolder(out).events) if out is not None else None
+        self._log: EventLog | None = None
+        self.receipts: Receipts | None = None
+        if out is not None:
+            from maxwell.node.receipts import Receipts
+
+            self.receipts = Receipts(RunFolder(out))
+            try:
+                self._log = EventLog(RunFolder(out).events)
+            except ConfigError:
+                self.receipts.close()
+                raise
         self._on_view = on_view
         self._on_output = on_output
         self._on_compile = on_compile
@@ -81,11 +98,12 @@ class Journal:
         self.event("output", t_ns, process=process, stream=stream, text=text, lost_bytes=lost)
 
     def close(self) -> None:
-        """Writes what is buffered; lost events become a warning."""
+        """Writes what is buffered; lost events and receipts become warnings."""
         if self._log is None:
             return
         self._log.close()
-        warning = self._log.warning()
-        if warning is not None:
-            self.warnings.append(warning)
+        lost = [self._log.warning()]
+        if self.receipts is not None:
+            lost.append(self.receipts.close())
+        self.warnings += [text for text in lost if text is not None]
         self._log = None

@@ -17,6 +17,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from maxwell._native import KernelError, Slots
 from maxwell.config import check_fleet, fleet_warnings
 from maxwell.energy import NO_ENERGY, unattributed_warning
@@ -28,17 +30,21 @@ from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
+from maxwell.node.receipts import MOVED
 from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
+from maxwell.node.requests import Requests
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
     Died,
     Output,
     Reported,
+    Requested,
     Revoked,
     Started,
     Transferred,
     Unknown,
 )
+from maxwell.token.book import Totals
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
@@ -152,20 +158,24 @@ class Node:
             self._economy = Economy(
                 self._fleet, idle_power_mw=model.idle_power_mw, resolvers=self._resolvers
             )
+            self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
             self._admit()
             self._open_slots()
+            self._selector = stack.enter_context(selectors.DefaultSelector())
             stack.callback(self._end_cells)
             self._start_cells()
             started_at = datetime.now(UTC).isoformat(timespec="seconds")
             self._start_ns = time.monotonic_ns()
             # What set-up took belongs to the run's energy, not to the power of its first epoch.
-            reading = self._energy.read()
-            self._last_power = (reading.metered_uj, 0)
+            self._reading = self._energy.read()
+            self._last_power = (self._reading.metered_uj, 0)
             if not self._virtual:
-                self._setup = self._energy.split(reading, 0)
-                self._setup_ns = reading.elapsed_ns
+                self._setup = self._energy.split(self._reading, 0)
+                self._setup_ns = self._reading.elapsed_ns
             self._announce()
+            if self._journal.receipts is not None:
+                self._journal.receipts.open(self._fleet)
             if self._virtual:
                 self._run_virtual()
             else:
@@ -232,7 +242,8 @@ class Node:
     def _start_cells(self) -> None:
         cores = sorted(os.sched_getaffinity(0))
         environ = child_environment()
-        self._selector = selectors.DefaultSelector()
+        if self._requests.broker is not None:
+            self._selector.register(self._requests.broker, selectors.EVENT_READ)
         for number in range(self._config.cells):
             cell = Cell(number, self._cell_config(number, cores), environ)
             self._cells.append(cell)
@@ -243,6 +254,7 @@ class Node:
         deadline = time.monotonic() + READY_S_MAX
         while waiting := [cell for cell in self._cells if cell.last is None]:
             self._wait(0.05)
+            self._flush()
             for cell in waiting:
                 if not cell.is_open or time.monotonic() > deadline:
                     ended = cell.await_end() if not cell.is_open else "it is not ready in time"
@@ -281,10 +293,14 @@ class Node:
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
-        for key, _ in self._selector.select(timeout_s):
+        for key, ready in self._selector.select(timeout_s):
             cell = key.fileobj
-            assert isinstance(cell, Cell)
-            cell.receive()
+            if not isinstance(cell, Cell):
+                continue  # The broker: its answers are taken in their turn.
+            if ready & selectors.EVENT_READ:
+                cell.receive()
+            if ready & selectors.EVENT_WRITE:
+                cell.flush()
 
     def _run_wall(self) -> None:
         next_epoch = self._start_ns + EPOCH_NS
@@ -300,6 +316,7 @@ class Node:
                     self._take(report)
                 if not (cell.is_open or cell.given_up):
                     self._lose(cell)
+            self._take_answers()
             if time.monotonic_ns() >= next_epoch:
                 next_epoch += EPOCH_NS * max(1, (time.monotonic_ns() - next_epoch) // EPOCH_NS + 1)
                 self._end_epoch()
@@ -345,6 +362,13 @@ class Node:
         for cell in self._cells:
             if cell.is_open:
                 cell.flush()
+                self._watch(cell)
+
+    def _watch(self, cell: Cell) -> None:
+        """Waits for room in a cell's pipe only while something waits to be sent."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if cell.wants_write else 0)
+        if self._selector.get_key(cell).events != wanted:
+            self._selector.modify(cell, wanted)
 
     # Placing.
 
@@ -423,6 +447,7 @@ class Node:
                 if self._virtual
                 else None,
                 "rewards_open": entry.rewards_open,
+                "request_terms": self._requests.terms(entry),
             }
         )
 
@@ -465,6 +490,9 @@ class Node:
                 self._pay(entry, payouts)
             case Transferred():
                 self._transfer(entry, event)
+            case Requested():
+                self._economy.settle(entry, self._slots.read(entry.pid))
+                self._requests.ask(entry, event.id, event.credits, event.data)
             case Started():
                 entry.started = True
                 self._keep(entry)
@@ -513,6 +541,39 @@ class Node:
         target = self._economy.transfer(entry, self._by_number.get(event.to), event.credits, slot)
         self._fund(target, event.credits)
 
+    def _take_answers(self) -> None:
+        """Hands on what the broker brought."""
+        for settled in self._requests.take():
+            entry, answer = settled.entry, settled.answer
+            self._journal.event(
+                "request",
+                self._elapsed_ns,
+                process=entry.name,
+                rule=answer.rule,
+                method=answer.method,
+                url=answer.url,
+                status=answer.status,
+                errno=answer.errno,
+                why=answer.why,
+                bytes_out=answer.bytes_out,
+                bytes_in=answer.bytes_in,
+                took_ns=answer.took_ns,
+                paid_credits=answer.credits,
+            )
+            if entry.is_alive:
+                # The money first: the guest may spend it as soon as it runs.
+                self._fund(entry, settled.refund_credits)
+                self._tell(
+                    entry,
+                    {
+                        "op": "answer",
+                        "pid": entry.pid,
+                        "id": answer.id,
+                        "errno": answer.errno,
+                        "data": answer.data,
+                    },
+                )
+
     def _bury(self, entry: Entry, event: Died) -> None:
         outcome: Outcome = event.outcome  # type: ignore[assignment]
         self._end_entry(
@@ -532,7 +593,9 @@ class Node:
         slot = self._slots.read(entry.pid)
         entry.note(self._elapsed_ns, slot)
         self._pay(entry, self._economy.rewards.finish(entry.pid))
+        self._requests.abandon(entry)
         entry.returned_credits = self._economy.close(entry, slot)
+        self._receipt(entry, slot, death.outcome, t_ns)
         entry.death = death
         entry.ended_ns = t_ns
         record = entry.record()
@@ -560,6 +623,12 @@ class Node:
             fuel=record.fuel,
         )
 
+    def _receipt(self, entry: Entry, slot: Slot, ending: str, t_ns: int) -> None:
+        """Makes the last receipt of a process whose lease was closed."""
+        if self._journal.receipts is not None:
+            ledger = self._economy.ledger
+            self._journal.receipts.end(t_ns, entry, slot, ledger, self._reading, ending)
+
     # Cells that have nothing to do, and cells that died.
 
     def _feed(self, idle: Cell) -> None:
@@ -581,7 +650,9 @@ class Node:
 
     def _replace(self, entry: Entry) -> None:
         """Places a process that its cell gave back before it ran: a new number, the same money."""
-        credits = self._economy.close(entry, self._slots.read(entry.pid))
+        slot = self._slots.read(entry.pid)
+        credits = self._economy.close(entry, slot)
+        self._receipt(entry, slot, MOVED, self._elapsed_ns)
         entry.revoking = False
         entry.withheld_credits = 0
         alive = [cell for cell in self._cells if cell.is_open]
@@ -674,6 +745,8 @@ class Node:
                     self._tell(entry, {**message, "reason": reason})
         self._kills = later
         self._place_due()
+        for process, payouts in self._economy.rewards.epoch().items():
+            self._pay(self._entries[int(process)], payouts)
         if len(self._entries) > CROWD and self._epoch % CROWD_EPOCHS:
             return
         slots = self._read_slots()
@@ -681,6 +754,11 @@ class Node:
             if entry.is_alive:
                 self._economy.ledger.settle(entry.pid, slots[entry.pid])
         self._economy.check(slots)
+        if self._journal.receipts is not None:
+            alive = [entry for entry in self._entries.values() if entry.is_alive]
+            self._journal.receipts.epoch(
+                self._elapsed_ns, alive, slots, self._economy.ledger, self._reading
+            )
         self._pay_income()
         self._note_refusals()
         self._show(slots)
@@ -693,7 +771,7 @@ class Node:
         return slots
 
     def _pay_income(self) -> None:
-        reading = self._energy.read()
+        reading = self._reading = self._energy.read()
         by_account, topped = self._economy.income(
             self._entries.values(),
             elapsed_ns=self._elapsed_ns,
@@ -826,6 +904,19 @@ class Node:
             energy_uj={name: getattr(split, name) for name in split.__struct_fields__},
         )
         self._journal.event("run_finished", self._elapsed_ns, conservation_ok=conserved)
+        if self._journal.receipts is not None:
+            self._journal.receipts.finish(
+                Totals(
+                    credits=msgspec.structs.asdict(credits)
+                    | {"income": self._economy.ledger.income_paid()},
+                    energy=msgspec.structs.asdict(split)
+                    | {"uncollected": uncollected, "interval": reading.interval_uj},
+                    provenance=reading.provenance,
+                    conserved=conserved,
+                    interrupted=self._interrupted,
+                    ended_ns=self._elapsed_ns,
+                )
+            )
         self._journal.close()
         return RunRecord(
             schema=REPORT_SCHEMA,

@@ -34,7 +34,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     uncollected_uj: int
     """Joules that no purse could pay: at most one slice."""
     paid_credits: int
-    """Credits spent in all: burned, premium, rent, erasure tax and admission."""
+    """Credits spent in all: burned, premium, rent, erasure tax, admission, outbound requests."""
     earned_credits: int
     """Rewards received."""
     rent_credits: int
@@ -66,6 +66,10 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     cell: int
     last_bid_ppm: int
     last_price_ppm: int
+    requests: int = 0
+    """Outbound requests that were settled."""
+    request_credits: int = 0
+    """What they cost."""
 
 
 class CellRecord(msgspec.Struct, frozen=True, kw_only=True):

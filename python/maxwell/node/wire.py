@@ -52,6 +52,15 @@ class Transferred(msgspec.Struct, frozen=True, tag_field="event", tag="transfer"
     credits: int
 
 
+class Requested(msgspec.Struct, frozen=True, tag_field="event", tag="request"):
+    """A guest asks for an outbound request; its price in advance has left the purse."""
+
+    pid: int
+    id: int
+    credits: int
+    data: bytes
+
+
 class Died(msgspec.Struct, frozen=True, tag_field="event", tag="died"):
     """A process ended; its slot holds the figures."""
 
@@ -76,7 +85,9 @@ class Unknown(msgspec.Struct, frozen=True, tag_field="event", tag="unknown"):
     credits: int
 
 
-CellEvent: TypeAlias = Started | Output | Reported | Transferred | Died | Revoked | Unknown
+CellEvent: TypeAlias = (
+    Started | Output | Reported | Transferred | Requested | Died | Revoked | Unknown
+)
 
 
 class EpochReport(msgspec.Struct, frozen=True):

@@ -258,6 +258,11 @@ def _what_happened(process: ProcessRecord) -> list[str]:
         )
     if process.uncollected_uj:
         facts.append(f"{joules(process.uncollected_uj)} of its last slice could not be collected.")
+    if process.requests:
+        facts.append(
+            f"It made {_count(process.requests, 'outbound request')} for "
+            f"{joules(process.request_credits)}."
+        )
     if process.stdout_lost_bytes:
         facts.append(f"{format_bytes(process.stdout_lost_bytes)} of its output were dropped.")
     if process.unsupported_calls:

@@ -1,7 +1,8 @@
 """The run folder: what a run leaves on disk, under one name.
 
-`report.json` (the account), `events.jsonl` (what happened when), `prices.svg` (the picture), and
-`output/NAME.stdout` and `output/NAME.stderr` (what the guests wrote, bounded).
+`report.json` (the account), `events.jsonl` (what happened when), `prices.svg` (the picture),
+`receipts.cbor` and `summary.cbor` (what the node signed), and `output/NAME.stdout` and
+`output/NAME.stderr` (what the guests wrote, bounded).
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 REPORT_FILE: Final = "report.json"
 EVENTS_FILE: Final = "events.jsonl"
 PRICES_FILE: Final = "prices.svg"
+RECEIPTS_FILE: Final = "receipts.cbor"
+SUMMARY_FILE: Final = "summary.cbor"
 OUTPUT_FOLDER: Final = "output"
 
 RUN_NUMBER_MAX: Final = 99_999
@@ -60,6 +63,16 @@ class RunFolder:
         return self.path / PRICES_FILE
 
     @property
+    def receipts(self) -> Path:
+        """`receipts.cbor`."""
+        return self.path / RECEIPTS_FILE
+
+    @property
+    def summary(self) -> Path:
+        """`summary.cbor`."""
+        return self.path / SUMMARY_FILE
+
+    @property
     def output(self) -> Path:
         """The folder of what guests wrote."""
         return self.path / OUTPUT_FOLDER
@@ -79,10 +92,11 @@ class RunFolder:
         mistyped `--out` never deletes a stranger's files, and so is one that another run holds.
 
         Raises:
-            ConfigError: The folder holds other files, or cannot be created or written to; MX1017
+            ConfigError: The folder holds other files, or cannot be created or written to; MX1018
                 while another run writes to it.
         """
-        known = {REPORT_FILE, EVENTS_FILE, PRICES_FILE, OUTPUT_FOLDER}
+        files = (self.report, self.prices, self.events, self.receipts, self.summary)
+        known = {OUTPUT_FOLDER, *(file.name for file in files)}
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._hold()
@@ -94,7 +108,7 @@ class RunFolder:
                     f"not a run folder: {self.path} holds {strangers[0]!r}",
                     hint="choose a new or empty folder with `--out`",
                 )
-            for file in (self.report, self.prices, self.events):
+            for file in files:
                 file.unlink(missing_ok=True)
             if self.output.is_dir():
                 shutil.rmtree(self.output)
@@ -114,7 +128,8 @@ class RunFolder:
             if self.report.exists() or self.events.stat().st_size:
                 return
             self.output.rmdir()
-            self.events.unlink()
+            for file in (self.events, self.receipts, self.summary):
+                file.unlink(missing_ok=True)
             self.path.rmdir()
 
     def release(self) -> None:
@@ -141,7 +156,7 @@ class RunFolder:
             if error.errno == errno.EWOULDBLOCK:
                 raise ConfigError(
                     f"another run is writing to {self.path}",
-                    code="MX1017",
+                    code="MX1018",
                     hint="wait for it, or choose another folder with `--out`",
                 ) from error
             return

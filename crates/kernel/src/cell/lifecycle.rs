@@ -15,6 +15,7 @@ use crate::pause::PauseSlot;
 use crate::process::{Life, Prepared, Process};
 use crate::purse::{Purse, bond_credits, charge_credits};
 use crate::rent::{RentMeter, RentRates};
+use crate::requests::{Request, RequestState};
 use crate::shared::{GuestShared, OUTPUT_BYTES_MAX};
 use crate::wasi::limits::OPEN_FILES_MAX;
 use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
@@ -146,14 +147,16 @@ impl Cell {
             ..WasiConfig::default()
         })
         .map_err(|error| KernelError::Setup(error.to_string()))?;
-        Ok(GuestState::new(GuestParts {
+        let mut state = GuestState::new(GuestParts {
             wasi,
             shared,
             cell: Arc::clone(&self.shared),
             pause,
             quantum_fuel: self.config.quantum_fuel,
             memory_bytes_max: spawn.memory_bytes_max,
-        }))
+        });
+        state.request_terms = spawn.request_terms;
+        Ok(state)
     }
 
     /// Descriptors of one guest: its part of what this process may open.
@@ -233,6 +236,23 @@ impl Cell {
         self.processes[index].life = Life::Ready;
         let now = self.clock.now_ns();
         self.make_ready(index, now)
+    }
+
+    /// Hands a guest the answer to its request and wakes it; late answers find nobody.
+    pub(super) fn answer(&mut self, pid: u32, id: u64, errno: i32, data: Vec<u8>) -> Result<()> {
+        let Some(&index) = self.by_pid.get(&pid) else { return Ok(()) };
+        let process = &self.processes[index];
+        let mut books = process.shared.books();
+        let Some(request) = books.request.as_mut().filter(|request| request.id == id) else {
+            return Ok(());
+        };
+        request.state = RequestState::Answered(if errno == 0 { Ok(data) } else { Err(errno) });
+        let awaited = request.awaited;
+        drop(books);
+        match process.life {
+            Life::Blocked { .. } if awaited => self.wake(index),
+            _ => Ok(()),
+        }
     }
 
     /// Arms the moment at which the process can no longer pay its rent.
@@ -470,6 +490,12 @@ impl Cell {
         }
         for (to, credits) in books.transfers.drain(..) {
             self.events.push(CellEvent::Transfer { pid, to, credits });
+        }
+        if let Some(Request { id, credits, state, .. }) = &mut books.request
+            && matches!(state, RequestState::Asked(_))
+            && let RequestState::Asked(data) = std::mem::replace(state, RequestState::Sent)
+        {
+            self.events.push(CellEvent::Request { pid, id: *id, credits: *credits, data });
         }
         for (stream, output) in [1, 2].into_iter().zip(&mut books.output) {
             let (data, lost) = (std::mem::take(&mut output.kept), std::mem::take(&mut output.lost));
