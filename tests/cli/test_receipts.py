@@ -74,7 +74,7 @@ def test_show_export_and_verify_one(maxwell: Maxwell, folder: Path) -> None:
         (("receipt", "show", "bomb"), 1, "MX1602"),
         (("receipt", "erase"), 2, "no such command"),
         (("audit", "absent"), 2, "MX1002"),
-        (("audit",), 2, "no finished run"),
+        (("audit",), 2, "no run: "),
         (("audit", "run", "--key", "5"), 2, "MX1601"),
         (("audit", "run"), 1, "MX1613"),
     ],
