@@ -28,6 +28,7 @@ use crate::guest::GuestState;
 use crate::imports;
 use crate::pipe::Pipe;
 use crate::process::{Life, Prepared, Process};
+use crate::questions::text::Text;
 use crate::shared::CellShared;
 use crate::slots::Slots;
 use crate::timer::{Timer, TimerWheel};
@@ -50,6 +51,8 @@ pub struct Cell {
     engine: Engine,
     linker: Linker<GuestState>,
     modules: HashMap<PathBuf, Prepared>,
+    /// Streams by path and alphabet; processes share them.
+    texts: HashMap<(PathBuf, Vec<u8>), Arc<Text>>,
     auction: Auction,
     accounts: Vec<Account>,
     account_index: HashMap<u64, usize>,
@@ -181,6 +184,7 @@ impl Cell {
             engine,
             linker,
             modules: HashMap::new(),
+            texts: HashMap::new(),
             auction,
             accounts: Vec::new(),
             account_index: HashMap::new(),
@@ -287,6 +291,12 @@ impl Cell {
                 if let Some(&index) = self.by_pid.get(&pid) {
                     let flag = &self.processes[index].shared.rewards_open;
                     flag.store(open, std::sync::atomic::Ordering::Relaxed);
+                }
+                Ok(())
+            }
+            ToCell::Question { pid, question, open } => {
+                if let Some(&index) = self.by_pid.get(&pid) {
+                    self.processes[index].shared.books().questions.set_open(question, open);
                 }
                 Ok(())
             }

@@ -4,7 +4,6 @@
 //! call and every yield; there the fuel used since the last time is booked, host calls are turned
 //! into fuel, and a process that must die is ended before it runs another instruction.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::pin::Pin;
@@ -95,8 +94,6 @@ pub struct GuestState {
     pub(crate) calls_max: u64,
     /// Whether the end of the guest carries a hash of its memory.
     pub(crate) digest_memory: bool,
-    /// Calls of the `maxwell` module that this version does not support.
-    unsupported: BTreeSet<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +141,6 @@ impl GuestState {
             store_fuel: STORE_FUEL,
             calls_max: u64::MAX,
             digest_memory: false,
-            unsupported: BTreeSet::new(),
         }
     }
 
@@ -172,11 +168,6 @@ impl GuestState {
         self.store_fuel = fuel;
         self.fuel_left = fuel;
         self.quantum_start = fuel;
-    }
-
-    /// Notes a host call that this version does not support.
-    pub(crate) fn note_unsupported(&mut self, name: &'static str) {
-        self.unsupported.insert(name);
     }
 
     /// Books the fuel used since the last booking.
@@ -377,8 +368,7 @@ async fn run(pre: InstancePre<GuestState>, state: GuestState) -> GuestEnd {
         state.book(fuel_left.saturating_sub(host_fuel));
     }
     state.flush_output();
-    let own = state.unsupported.iter().copied();
-    let unsupported = state.wasi.unsupported().chain(own).map(str::to_owned).collect();
+    let unsupported = state.wasi.unsupported().map(str::to_owned).collect();
     let memory_digest = store.data().digest_memory.then(|| memory_digest(&store));
     GuestEnd { exit, pages_erased: pages_erased(&store), unsupported, memory_digest }
 }
