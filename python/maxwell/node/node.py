@@ -25,12 +25,15 @@ from maxwell.node.admission import Admissions
 from maxwell.node.cells import Cell
 from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
+from maxwell.node.information import Information
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
 from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
+    Beliefs,
     Died,
+    Disbelieved,
     Output,
     Reported,
     Revoked,
@@ -147,6 +150,9 @@ class Node:
                 self._fleet, idle_power_mw=model.idle_power_mw, resolvers=self._resolvers
             )
             self._place = stack.enter_context(Workplace())
+            self._information = Information(
+                self._economy.questions, self._journal, self._place.folder
+            )
             self._admit()
             self._open_slots()
             stack.callback(self._end_cells)
@@ -261,6 +267,7 @@ class Node:
                 functions=info.functions,
                 admission_credits=entry.admitted.admission_credits,
             )
+        self._information.announce()
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
@@ -406,6 +413,7 @@ class Node:
                 if self._virtual
                 else None,
                 "rewards_open": entry.rewards_open,
+                **self._information.spawn_fields(entry),
             }
         )
 
@@ -446,6 +454,16 @@ class Node:
             case Reported():
                 payouts = self._economy.rewards.on_report(entry.pid, event.line)
                 self._pay(entry, payouts)
+                if event.staked:
+                    self._settle(entry)
+                    now = self._elapsed_ns
+                    self._pay_belief(entry, self._information.on_report(entry, event, now))
+            case Beliefs():
+                self._settle(entry)
+                now = self._elapsed_ns
+                self._pay_belief(entry, self._information.on_block(entry, event, now))
+            case Disbelieved():
+                self._information.on_refused(entry, event, self._elapsed_ns)
             case Transferred():
                 self._transfer(entry, event)
             case Started():
@@ -480,9 +498,22 @@ class Node:
         if payouts:
             self._close_rewards()
 
+    def _pay_belief(self, entry: Entry, credits: int) -> None:
+        """Tells a purse what its beliefs earned, and closes what can pay no longer."""
+        if credits and entry.is_alive:
+            self._fund(entry, credits)
+        self._close_rewards()
+
+    def _settle(self, entry: Entry) -> None:
+        if entry.is_alive:
+            self._economy.ledger.settle(entry.pid, self._slots.read(entry.pid))
+
     def _close_rewards(self) -> None:
         for entry in self._entries.values():
-            if entry.rewards_open and not self._economy.rewards.is_open(entry.pid):
+            if entry.is_alive:
+                for message in self._information.close_empty(entry):
+                    self._tell(entry, message)
+            if entry.rewards_open and not self._economy.takes_reports(entry):
                 entry.rewards_open = False
                 if entry.is_alive:
                     self._tell(entry, {"op": "rewards", "pid": entry.pid, "open": False})

@@ -35,6 +35,10 @@ EVENTS: Final = frozenset(
         "output",
         "result",
         "refused_result",
+        "question",
+        "belief",
+        "claim",
+        "refused_belief",
         "income",
         "died",
         "cell_lost",
@@ -46,7 +50,7 @@ EVENTS: Final = frozenset(
 )
 """Every event a run writes."""
 
-BULKY_EVENTS: Final = frozenset({"sample", "output", "refused_result"})
+BULKY_EVENTS: Final = frozenset({"sample", "output", "refused_result", "refused_belief"})
 """Events whose number grows with the run; the last eighth of the file is kept for the others."""
 
 BUFFER_BYTES: Final = 64 * 1024

@@ -16,7 +16,7 @@ pub fn log2_q32(number: u32) -> u64 {
     let mut mantissa = u64::from(number) << (63 - exponent);
     let mut fraction = 0;
     for _ in 0..FRACTION_BITS {
-        let square = u128::from(mantissa) * u128::from(mantissa) >> 63;
+        let square = (u128::from(mantissa) * u128::from(mantissa)) >> 63;
         let digit = square >> 64;
         mantissa = low(square >> digit);
         fraction = fraction << 1 | low(digit);
