@@ -272,6 +272,10 @@ impl Questions {
 
 impl Question {
     fn count(&mut self, refusal: Refusal) {
+        // A guest meets the end by believing beyond it: no fault of its belief.
+        if refusal == Refusal::Ended {
+            return;
+        }
         if let Some(place) = Refusal::ALL.iter().position(|&known| known == refusal) {
             self.refused[place] += 1;
         }

@@ -5,7 +5,7 @@ Checked when a fleet file is read; the text of a stream is read when the run beg
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -141,5 +141,4 @@ def _integer(
 
 
 def _bad(what: str, key: str, value: object, hint: str) -> ConfigError:
-    shown = cast("object", value)
-    return ConfigError(f"{what}: {key}: {str(shown)[:64]!r}", code="MX1012", hint=hint)
+    return ConfigError(f"{what}: {key}: {str(value)[:64]!r}", code="MX1012", hint=hint)

@@ -72,7 +72,8 @@ def recompute_bits(events: Iterable[Event]) -> dict[str, Recomputed]:
         own, public = _probabilities(event)
         bits = sum(bits_q32(o, p) for o, p in zip(own, public, strict=True) if o)
         paid = event.integer("paid_credits")
-        what = (question, event.integer("start") if event.name == "belief" else event.text("number"))
+        place = event.integer("start") if event.name == "belief" else event.text("number")
+        what = (question, place)
         due = max(0, gain_credits(kappa, bits) - bought.get(what, 0))
         if paid > due:
             raise _damaged(event, f"{paid} credits were paid, {due} were due")

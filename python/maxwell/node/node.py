@@ -570,6 +570,11 @@ class Node:
             memory_bytes_max=record.memory_bytes_max,
             memory_byte_ns=record.memory_byte_ns,
             results=record.results,
+            bits_q32=record.bits_q32,
+            beliefs=record.beliefs,
+            beliefs_refused=record.beliefs_refused,
+            information_credits=record.information_credits,
+            stake_lost_credits=record.stake_lost_credits,
             slices=record.slices,
             fuel=record.fuel,
         )

@@ -74,7 +74,7 @@ fn every_refusal_has_its_reason_and_is_counted() {
     let late = questions.believe(0, Some(&half), &mut purse, 0, 0);
     assert_eq!(late, Err(Refusal::Ended));
     let counted: u64 = questions.take_refusals().iter().map(|(_, _, count)| count).sum();
-    assert_eq!(counted, 11);
+    assert_eq!(counted, 10, "the end of the stream is no fault");
     assert!(questions.take_refusals().is_empty());
 }
 
