@@ -306,7 +306,7 @@ class QuestionBook:
 def _parse_claim(text: str) -> tuple[int, int]:
     """Returns a number and the clipped probability, in 1/2^32, that the predicate holds of it."""
     match = _CLAIM.fullmatch(text)
-    if match is None:
+    if match is None or not text.isascii():
         raise _Refused("not a number, or a number and a probability")
     written = cast("str | None", match.group(2))
     if written is None:
