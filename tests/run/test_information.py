@@ -21,6 +21,7 @@ from maxwell.market.recompute import check_public, recompute_bits
 from maxwell.observe.events import Event
 from support.fleets import Run, process, run
 from support.guests import REPOSITORY, wasm, write
+from support.program import maxwell
 
 pytestmark = pytest.mark.native
 
@@ -322,3 +323,22 @@ def test_claims_are_paid_and_staked_through_reports(tmp_path: Path) -> None:
     assert recompute_bits(result.events())["oracle"].bits_q32 == oracle.bits_q32
     whys = [event.text("why") for event in result.events("refused_belief")]
     assert whys == ["resolved already", "the probability is not finite"]
+
+
+def test_the_example_runs_as_its_page_says(tmp_path: Path) -> None:
+    """The command line, the example file and its text together."""
+    out = tmp_path / "out"
+    done = maxwell(
+        "run",
+        str(REPOSITORY / "examples/information.toml"),
+        "--deterministic",
+        "--out",
+        str(out),
+        cwd=tmp_path,
+    )
+    assert done.code == 0, done.err
+    shown = done.err + done.out.decode()
+    assert "bits/J" in shown
+    assert "52,364" in shown
+    why = maxwell("why", "noise", "--run", str(out), cwd=tmp_path)
+    assert "of stakes went to the sponsor" in " ".join(why.out.decode().split())
