@@ -8,7 +8,8 @@
  * the sponsor asks for a whole distribution and not for the code of one byte.
  *
  * Usage: learner [QUESTION]
- * Exit codes: 0 the stream ended, or nobody pays any longer; 1 the question cannot be read. */
+ * Exit codes: 0 the stream ended, or nobody pays any longer; 1 the question cannot be read;
+ * 3 no memory. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 
 #define MODELS 5
 #define NODES 256
-/* Contexts that a model tells apart; longer ones are hashed. 4,096 contexts are 2 MiB a model. */
+/* Contexts that a longer model tells apart, by a hash: 4,096 are 4 MiB. */
 #define CONTEXTS_LOG2 12
 #define CONTEXTS (1 << CONTEXTS_LOG2)
 #define STRETCHES 4096
@@ -28,14 +29,13 @@
 #define SQUASH_STEPS 256
 #define SQUASHES (2 * 8 * SQUASH_STEPS)
 
+/* Fresh memory is a model that knows nothing, and costs no erasure tax while it stays zero. */
 struct node {
-    uint16_t one; /* Probability of a 1, in 1/2^16. */
+    int16_t lean; /* Probability of a 1 less one half, in 1/2^16. */
     uint16_t seen;
 };
 
-static struct node order0[1][NODES];
-static struct node order1[256][NODES];
-static struct node longer[MODELS - 2][CONTEXTS][NODES];
+static struct node *models[MODELS];
 static float stretch_table[STRETCHES];
 static float squash_table[SQUASHES];
 static float weights[NODES][MODELS];
@@ -43,7 +43,8 @@ static float mixed[NODES];
 static struct node *context[MODELS];
 static uint32_t probabilities[BELIEF_SYMBOLS];
 
-static void prepare(void) {
+/* Returns 0 when there is no memory for the models: 12 MiB. */
+static int prepare(void) {
     for (int i = 0; i < STRETCHES; i++) {
         const float p = ((float)i + 0.5f) / STRETCHES;
         stretch_table[i] = logf(p / (1.0f - p));
@@ -51,14 +52,15 @@ static void prepare(void) {
     for (int i = 0; i < SQUASHES; i++) {
         squash_table[i] = 1.0f / (1.0f + expf(CLAMP - ((float)i + 0.5f) / SQUASH_STEPS));
     }
-    struct node *all[] = {order0[0], order1[0], longer[0][0]};
-    const size_t counts[] = {NODES, 256 * NODES, (MODELS - 2) * (size_t)CONTEXTS * NODES};
-    for (int part = 0; part < 3; part++) {
-        for (size_t i = 0; i < counts[part]; i++) all[part][i] = (struct node){1 << 15, 0};
+    for (int m = 0; m < MODELS; m++) {
+        const size_t contexts = m == 0 ? 1 : m == 1 ? 256 : CONTEXTS;
+        models[m] = calloc(contexts * NODES, sizeof(struct node));
+        if (models[m] == 0) return 0;
     }
     for (int n = 0; n < NODES; n++) {
         for (int m = 0; m < MODELS; m++) weights[n][m] = 0.3f;
     }
+    return 1;
 }
 
 static uint32_t hash(uint32_t bytes, uint32_t order) {
@@ -67,7 +69,7 @@ static uint32_t hash(uint32_t bytes, uint32_t order) {
 
 /* A model that has not been in this context knows nothing: its stretch counts as 0. */
 static float opinion(const struct node *node) {
-    return node->seen == 0 ? 0.0f : stretch_table[node->one >> 4];
+    return node->seen == 0 ? 0.0f : stretch_table[(node->lean + 32768) >> 4];
 }
 
 static float mix(int n) {
@@ -79,10 +81,10 @@ static float mix(int n) {
 
 /* Fills the probabilities of the next byte, given the last four. */
 static void predict(uint32_t last) {
-    context[0] = order0[0];
-    context[1] = order1[last & 0xFF];
+    context[0] = models[0];
+    context[1] = models[1] + (last & 0xFF) * NODES;
     for (uint32_t m = 2; m < MODELS; m++) {
-        context[m] = longer[m - 2][hash(last & (UINT32_MAX >> (32 - 8 * m)), m)];
+        context[m] = models[m] + hash(last & (UINT32_MAX >> (32 - 8 * m)), m) * NODES;
     }
     static uint64_t mass[2 * NODES];
     mass[1] = BELIEF_ONE;
@@ -108,8 +110,8 @@ static void learn(uint8_t symbol) {
             struct node *node = &context[m][n];
             weights[n][m] += RATE * error * opinion(node);
             /* The first symbols in a context move it most: a step of 1/(seen + 1.5). */
-            const int target = one ? 65535 : 0;
-            node->one = (uint16_t)(node->one + (target - node->one) * 2 / (2 * node->seen + 3));
+            const int target = one ? 32767 : -32768;
+            node->lean = (int16_t)(node->lean + (target - node->lean) * 2 / (2 * node->seen + 3));
             if (node->seen < 127) node->seen++;
         }
         n = 2 * n + one;
@@ -118,7 +120,7 @@ static void learn(uint8_t symbol) {
 
 int main(int argc, char **argv) {
     const int32_t question = argc > 1 ? atoi(argv[1]) : 0;
-    prepare();
+    if (!prepare()) return 3;
     uint32_t last = 0, symbols = 0;
     for (;;) {
         uint8_t symbol = 0;
