@@ -231,9 +231,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "the account's `funds` out: it is then the sum of its processes' funds."
     ),
     "MX1012": (
-        "A reward cannot be resolved as written: its resolver is unknown or not in this version, "
-        "an option does not fit the resolver, its regular expression does not compile or has not "
-        "exactly one capture group, or its Python function cannot be imported."
+        "A reward cannot be resolved as written: its resolver is unknown, an option does not fit "
+        "the resolver, its regular expression does not compile or has not exactly one capture "
+        "group, its Python function cannot be imported, or the text of its stream cannot be read, "
+        "is empty or has a symbol outside its alphabet."
     ),
     "MX1013": (
         "The power cap is not above the node's idle power. The idle draw is paid from the cap "

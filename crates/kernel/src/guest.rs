@@ -4,7 +4,6 @@
 //! call and every yield; there the fuel used since the last time is booked, host calls are turned
 //! into fuel, and a process that must die is ended before it runs another instruction.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::pin::Pin;
@@ -98,8 +97,6 @@ pub struct GuestState {
     pub(crate) digest_memory: bool,
     /// Whether and at which price it may ask for outbound requests.
     pub(crate) request_terms: Option<RequestTerms>,
-    /// Calls of the `maxwell` module that this version does not support.
-    unsupported: BTreeSet<&'static str>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +145,6 @@ impl GuestState {
             calls_max: u64::MAX,
             digest_memory: false,
             request_terms: None,
-            unsupported: BTreeSet::new(),
         }
     }
 
@@ -176,11 +172,6 @@ impl GuestState {
         self.store_fuel = fuel;
         self.fuel_left = fuel;
         self.quantum_start = fuel;
-    }
-
-    /// Notes a host call that this version does not support.
-    pub(crate) fn note_unsupported(&mut self, name: &'static str) {
-        self.unsupported.insert(name);
     }
 
     /// Books the fuel used since the last booking.
@@ -381,8 +372,7 @@ async fn run(pre: InstancePre<GuestState>, state: GuestState) -> GuestEnd {
         state.book(fuel_left.saturating_sub(host_fuel));
     }
     state.flush_output();
-    let own = state.unsupported.iter().copied();
-    let unsupported = state.wasi.unsupported().chain(own).map(str::to_owned).collect();
+    let unsupported = state.wasi.unsupported().map(str::to_owned).collect();
     let memory_digest = store.data().digest_memory.then(|| memory_digest(&store));
     GuestEnd { exit, pages_erased: pages_erased(&store), unsupported, memory_digest }
 }

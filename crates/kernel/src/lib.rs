@@ -23,6 +23,7 @@ pub mod pipe;
 pub mod prices;
 pub mod process;
 pub mod purse;
+pub mod questions;
 pub mod rent;
 pub mod requests;
 pub mod shared;

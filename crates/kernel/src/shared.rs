@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use crate::purse::{Purse, bond_credits};
+use crate::questions::Questions;
 use crate::rent::RentMeter;
 use crate::requests::Request;
 
@@ -125,8 +126,8 @@ pub struct Books {
     pub bid_ppm: Option<u64>,
     /// Set when a guest changed its bid or urgency.
     pub bid_changed: bool,
-    /// Result lines.
-    pub reports: VecDeque<Vec<u8>>,
+    /// Result lines, each with the stake that came with it.
+    pub reports: VecDeque<(Vec<u8>, u64)>,
     /// Bytes of them.
     pub report_bytes: usize,
     /// Credits on their way: process and amount.
@@ -137,6 +138,8 @@ pub struct Books {
     pub requests: u64,
     /// Output of descriptors 1 and 2.
     pub output: [Output; 2],
+    /// What sponsors ask it, and what it has said to that.
+    pub questions: Questions,
 }
 
 /// Output of a stream since the last epoch.
@@ -183,6 +186,7 @@ impl GuestShared {
                 request: None,
                 requests: 0,
                 output: [Output::default(), Output::default()],
+                questions: Questions::default(),
             }),
         }
     }

@@ -43,6 +43,7 @@ from maxwell.config.records import (
 from maxwell.config.requests import read_request
 from maxwell.config.table import Source, Table
 from maxwell.errors import ConfigError
+from maxwell.market.question_options import is_question, parse_question
 from maxwell.market.resolvers import check_resolver
 
 FILE_BYTES_MAX: Final = 4 << 20
@@ -349,7 +350,10 @@ def _reward(table: Table) -> RewardConfig:
         key: int(v) if isinstance(v, Decimal) and v == int(v) else v
         for key, v in table.rest().items()
     }
-    check_resolver(resolver, options, what=table.what("resolver"))
+    if is_question(resolver):
+        parse_question(resolver, options, what=table.what("resolver"))
+    else:
+        check_resolver(resolver, options, what=table.what("resolver"))
     return RewardConfig(
         sponsor=sponsor, name=name, resolver=resolver, pays_credits=pays, options=options
     )

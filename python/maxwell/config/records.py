@@ -73,9 +73,9 @@ class RewardConfig(msgspec.Struct, frozen=True, kw_only=True):
     sponsor: str
     name: str
     resolver: str
-    """`prime`, `regex` or `python:module:function`."""
+    """`prime`, `regex`, `python:module:function`, `stream` or `predicate`."""
     pays_credits: int
-    """Credits per result."""
+    """Credits per result; per bit for `stream` and `predicate`."""
     options: dict[str, object] = {}
     """The resolver's own keys, checked by `maxwell.market.resolvers`."""
 

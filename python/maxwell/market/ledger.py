@@ -94,6 +94,16 @@ class SlotLike(Protocol):
         ...
 
     @property
+    def stake(self) -> int:
+        """Credits now locked until questions are resolved."""
+        ...
+
+    @property
+    def staked(self) -> int:
+        """Credits ever handed over as stakes."""
+        ...
+
+    @property
     def energy_uj(self) -> int:
         """Metered process energy in µJ."""
         ...
@@ -117,7 +127,7 @@ class Credits(msgspec.Struct, frozen=True, kw_only=True):
     leased: int
     """Purses, and what is on its way to or from one."""
     escrowed: int
-    """Slice escrows, burial bonds and sponsors' escrows."""
+    """Slice escrows, burial bonds, stakes and sponsors' escrows."""
     burned: int
     """Process joules collected."""
     commons: int
@@ -171,9 +181,12 @@ class _Lease(msgspec.Struct):
     admission: int = 0
     given_back: int = 0
     """Credits that went back to the account when it was closed."""
+    staked: int = 0
+    """Booked stakes; what was not lost of them was granted again."""
     returned: int = 0
     funded_seen: int = 0
     sent_seen: int = 0
+    staked_seen: int = 0
     is_open: bool = True
 
 
@@ -428,6 +441,34 @@ class Ledger:
             lease.granted += rest
         return lease.is_open
 
+    def take_stake(self, process: ProcessId, credits: int) -> None:
+        """Books a stake that a process handed over, after its slot's `staked` says so.
+
+        The credits stay in the lease and are granted again: tell the purse of what `forfeit` does
+        not take.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the lease is not open.
+        """
+        lease = self._open(process)
+        if self.lease_balance(process) < credits:
+            raise InsufficientEnergy(f"process {process!r} staked {credits} credits it lacks")
+        lease.staked += credits
+        lease.granted += credits
+
+    def forfeit(self, process: ProcessId, sponsor: str, credits: int) -> None:
+        """Moves what was lost of a stake that `take_stake` booked to the sponsor's escrow.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the sponsor does not exist or the lease is not open.
+        """
+        lease = self._open(process)
+        self._book.post(("lease", process), ("sponsor", sponsor), credits, kind="stake")
+        lease.granted -= credits
+        assert lease.granted >= lease.funded_seen
+
     def settle(self, process: ProcessId, slot: SlotLike) -> None:
         """Books what the slot says since the last call: burned, premium, rent and tax.
 
@@ -453,7 +494,8 @@ class Ledger:
         lease.rent, lease.tax = slot.rent, slot.tax
         lease.returned = slot.returned
         lease.funded_seen, lease.sent_seen = slot.funded, slot.sent
-        held = slot.purse + slot.escrow + slot.bond
+        lease.staked_seen = slot.staked
+        held = slot.purse + slot.escrow + slot.bond + slot.stake
         if self.lease_balance(process) < held:
             raise InternalError(
                 f"slot of process {process!r} holds {held} credits, "
@@ -466,7 +508,7 @@ class Ledger:
 
         That includes credits still in the purse, escrow or bond of a cell that was killed, and
         credits that were granted and never reached the purse. A `sent` that was not booked by
-        `transfer` before goes back too.
+        `transfer` before goes back too, and so does a `staked` without `take_stake`.
 
         Args:
             process: whose lease.
@@ -559,7 +601,7 @@ class Ledger:
             _check_slot(process, slot)
             _check_monotone(process, lease, slot)
             seen.add(process)
-            escrowed += slot.escrow + slot.bond
+            escrowed += slot.escrow + slot.bond + slot.stake
             leased += (
                 slot.purse
                 + (lease.granted - slot.funded)
@@ -568,6 +610,7 @@ class Ledger:
                 + (slot.rent - lease.rent)
                 + (slot.tax - lease.tax)
                 + (slot.sent - lease.sent)
+                + (slot.staked - lease.staked)
                 + slot.returned
             )
         leased += sum(
@@ -620,7 +663,8 @@ def _by_process(slots: Slots) -> Iterable[tuple[ProcessId, SlotLike]]:
 
 def _check_slot(process: ProcessId, slot: SlotLike) -> None:
     spent = slot.burned + slot.premium + slot.rent + slot.tax
-    accounted = slot.purse + slot.escrow + slot.bond + spent + slot.sent + slot.returned
+    held = slot.purse + slot.escrow + slot.bond + slot.stake
+    accounted = held + spent + slot.sent + slot.staked + slot.returned
     if slot.funded != accounted:
         raise InternalError(
             f"slot of process {process!r}: funded {slot.funded}, accounted for {accounted}",
@@ -643,6 +687,7 @@ def _check_monotone(process: ProcessId, lease: _Lease, slot: SlotLike) -> None:
         ("returned", slot.returned, lease.returned),
         ("funded", slot.funded, lease.funded_seen),
         ("sent", slot.sent, max(lease.sent, lease.sent_seen)),
+        ("staked", slot.staked, max(lease.staked, lease.staked_seen)),
     ):
         if now < before:
             raise InternalError(

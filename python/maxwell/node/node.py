@@ -27,6 +27,7 @@ from maxwell.node.admission import Admissions
 from maxwell.node.cells import Cell
 from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
+from maxwell.node.information import Information
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
 from maxwell.node.receipts import MOVED
@@ -34,7 +35,9 @@ from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
 from maxwell.node.requests import Requests
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
+    Beliefs,
     Died,
+    Disbelieved,
     Output,
     Reported,
     Requested,
@@ -155,6 +158,9 @@ class Node:
             )
             self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
+            self._information = Information(
+                self._economy.questions, self._journal, self._place.folder
+            )
             self._admit()
             self._open_slots()
             self._selector = stack.enter_context(selectors.DefaultSelector())
@@ -276,6 +282,7 @@ class Node:
                 functions=info.functions,
                 admission_credits=entry.admitted.admission_credits,
             )
+        self._information.announce()
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
@@ -434,6 +441,7 @@ class Node:
                 else None,
                 "rewards_open": entry.rewards_open,
                 "request_terms": self._requests.terms(entry),
+                **self._information.spawn_fields(entry),
             }
         )
 
@@ -474,6 +482,16 @@ class Node:
             case Reported():
                 payouts = self._economy.rewards.on_report(entry.pid, event.line)
                 self._pay(entry, payouts)
+                if event.staked:
+                    self._settle(entry)
+                    now = self._elapsed_ns
+                    self._pay_belief(entry, self._information.on_report(entry, event, now))
+            case Beliefs():
+                self._settle(entry)
+                now = self._elapsed_ns
+                self._pay_belief(entry, self._information.on_block(entry, event, now))
+            case Disbelieved():
+                self._information.on_refused(entry, event, self._elapsed_ns)
             case Transferred():
                 self._transfer(entry, event)
             case Requested():
@@ -511,9 +529,22 @@ class Node:
         if payouts:
             self._close_rewards()
 
+    def _pay_belief(self, entry: Entry, credits: int) -> None:
+        """Tells a purse what its beliefs earned, and closes what can pay no longer."""
+        if credits and entry.is_alive:
+            self._fund(entry, credits)
+        self._close_rewards()
+
+    def _settle(self, entry: Entry) -> None:
+        if entry.is_alive:
+            self._economy.ledger.settle(entry.pid, self._slots.read(entry.pid))
+
     def _close_rewards(self) -> None:
         for entry in self._entries.values():
-            if entry.rewards_open and not self._economy.rewards.is_open(entry.pid):
+            if entry.is_alive:
+                for message in self._information.close_empty(entry):
+                    self._tell(entry, message)
+            if entry.rewards_open and not self._economy.takes_reports(entry):
                 entry.rewards_open = False
                 if entry.is_alive:
                     self._tell(entry, {"op": "rewards", "pid": entry.pid, "open": False})
@@ -605,6 +636,11 @@ class Node:
             memory_bytes_max=record.memory_bytes_max,
             memory_byte_ns=record.memory_byte_ns,
             results=record.results,
+            bits_q32=record.bits_q32,
+            beliefs=record.beliefs,
+            beliefs_refused=record.beliefs_refused,
+            information_credits=record.information_credits,
+            stake_lost_credits=record.stake_lost_credits,
             slices=record.slices,
             fuel=record.fuel,
         )

@@ -36,7 +36,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     paid_credits: int
     """Credits spent in all: burned, premium, rent, erasure tax, admission, outbound requests."""
     earned_credits: int
-    """Rewards received."""
+    """Rewards received, for results and for bits."""
     rent_credits: int
     tax_credits: int
     premium_credits: int
@@ -52,6 +52,16 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The largest resident memory."""
     results: int
     """Results that were paid."""
+    bits_q32: int = 0
+    """Verified information in units of 2^-32 bit: code length saved against public beliefs."""
+    beliefs: int = 0
+    """Symbols and claims that were resolved with a belief of the process."""
+    beliefs_refused: int = 0
+    """Beliefs, observations and claims that were refused."""
+    information_credits: int = 0
+    """What bits brought, a part of `earned_credits`."""
+    stake_lost_credits: int = 0
+    """Stakes lost to sponsors by negative bits; not a part of `paid_credits`."""
     slices: int
     fuel: int
     cpu_ns: int

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from maxwell.observe.history import ProcessHistory, Sample
-from maxwell.observe.text import price
+from maxwell.observe.text import bits, price
 from maxwell.units import format_bytes, format_duration, format_energy
 
 if TYPE_CHECKING:
@@ -144,9 +144,10 @@ def opening_credits(process: ProcessRecord) -> int:
     """Returns what the purse was funded with besides rewards, from what went out and came in.
 
     It counts opening funds, top-ups and transfers received, less transfers sent:
-    funded + earned = paid + returned.
+    funded + earned = paid + stakes lost + returned.
     """
-    return max(process.paid_credits + process.returned_credits - process.earned_credits, 0)
+    out = process.paid_credits + process.stake_lost_credits + process.returned_credits
+    return max(out - process.earned_credits, 0)
 
 
 def explanation_json(explanation: Explanation) -> dict[str, JsonValue]:
@@ -234,6 +235,7 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"{format_energy(process.paid_credits)}, {_earned(process)}, and gave "
             f"{format_energy(process.returned_credits)} back."
         )
+    facts.extend(_information(process))
     if process.slices == 0:
         facts.append(
             f"It never won a slice: its last bid was {price(process.last_bid_ppm)} credits/µJ."
@@ -262,7 +264,31 @@ def _earned(process: ProcessRecord) -> str:
     if process.earned_credits == 0:
         return "earned nothing"
     noun = "result" if process.results == 1 else "results"
-    return f"earned {format_energy(process.earned_credits)} with {process.results:,} {noun}"
+    what = [f"{process.results:,} {noun}"] if process.results or not process.beliefs else []
+    if process.information_credits:
+        what.append(f"{bits(process.bits_q32)} bits")
+    return f"earned {format_energy(process.earned_credits)} with {' and '.join(what)}"
+
+
+def _information(process: ProcessRecord) -> list[str]:
+    """Writes what its beliefs were worth."""
+    facts: list[str] = []
+    if process.beliefs:
+        rate = bits(process.bits_q32 * 1_000_000 // max(process.energy_uj, 1))
+        per_joule = f", {rate} bits/J" if process.bits_q32 > 0 else ""
+        lost = (
+            f"; {format_energy(process.stake_lost_credits)} of stakes went to the sponsor"
+            if process.stake_lost_credits
+            else ""
+        )
+        facts.append(
+            f"Its beliefs about {process.beliefs:,} outcomes were worth {bits(process.bits_q32)} "
+            f"bits against the public belief{per_joule}{lost}."
+        )
+    if process.beliefs_refused:
+        were = "belief was" if process.beliefs_refused == 1 else "beliefs were"
+        facts.append(f"{process.beliefs_refused:,} {were} refused.")
+    return facts
 
 
 def _counterfactuals(process: ProcessRecord, spending: int, income: int) -> list[str]:
