@@ -93,7 +93,7 @@ pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo> {
 }
 
 #[allow(clippy::needless_pass_by_value)]
-fn invalid(error: wasmparser::BinaryReaderError) -> KernelError {
+pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> KernelError {
     KernelError::InvalidModule(error.to_string())
 }
 

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod control;
 pub mod energy;
 pub mod engine;
+pub mod erasure;
 pub mod error;
 pub mod guest;
 pub mod imports;
