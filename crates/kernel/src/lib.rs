@@ -12,6 +12,7 @@ mod artifact;
 pub mod cell;
 pub mod clock;
 pub mod control;
+mod discard;
 pub mod energy;
 pub mod engine;
 pub mod erasure;
@@ -28,6 +29,7 @@ pub mod rent;
 pub mod shared;
 pub mod slots;
 pub mod solo;
+pub mod tax;
 pub mod timer;
 pub mod wasi;
 

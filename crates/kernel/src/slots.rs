@@ -17,7 +17,7 @@ use crate::error::{KernelError, Result};
 use crate::purse::Purse;
 
 /// Layout version of the mapping.
-pub const SLOTS_VERSION: u64 = 1;
+pub const SLOTS_VERSION: u64 = 2;
 const MAGIC: u64 = u64::from_le_bytes(*b"MAXWELL1");
 const HEADER_WORDS: usize = 64;
 const RECORD_WORDS: usize = 38;
@@ -82,7 +82,13 @@ record! {
     memory_bytes_max,
     memory_byte_ns_low,
     memory_byte_ns_high,
+    /// At its end.
     erased_bits,
+    /// By its allocator.
+    freed_bytes,
+    /// By `discard`.
+    discarded_bytes,
+    tax_unpaid,
     bid_ppm,
     price_ppm,
     born_ns,

@@ -57,6 +57,8 @@ class ModuleInfo(msgspec.Struct, frozen=True):
     memory_bytes_max: int | None
     has_start: bool
     imports: list[str]
+    counted: list[str]
+    """Functions whose frees are counted, by the names that they were found by."""
     artifact_bytes: int
     cached: bool
 

@@ -163,7 +163,8 @@ impl Cell {
         let uj = process.carry.take_uj(self.config.model.slice_pj(usage));
         let mut books = process.shared.books();
         let bill = books.purse.close_escrow(uj, decision.price_ppm);
-        let solvent = books.pay_rent(now);
+        let rent_paid = books.pay_rent(now);
+        let solvent = process.shared.pay_tax(&mut books) && rent_paid;
         if !books.purse.is_conserved() {
             let purse = books.purse;
             return Err(KernelError::Bug(format!("a purse lost money: {purse:?}")));
@@ -244,7 +245,10 @@ impl Cell {
     /// (a system call) tells; a short slice cannot hide a preemption and is not asked.
     fn own_ns(&mut self, index: usize, slice: &Slice) -> u64 {
         let ns = slice.end_ns - slice.start_ns;
-        let expected = self.processes[index].slice_ns;
+        let process = &mut self.processes[index];
+        let host_ns = process.shared.host_ns.load(Relaxed);
+        let in_host_ns = host_ns - std::mem::replace(&mut process.meters.host_ns, host_ns);
+        let expected = process.slice_ns;
         let suspicious = expected.saturating_mul(2).clamp(SUSPICIOUS_NS_MIN, SUSPICIOUS_NS_MAX);
         if ns < suspicious {
             return ns;
@@ -252,7 +256,9 @@ impl Cell {
         let cpu = thread_cpu_ns();
         let cpu_passed = cpu.saturating_sub(self.totals.anchor_cpu_ns);
         let passed = slice.end_ns.saturating_sub(self.totals.anchor_ns);
-        let stolen = passed.saturating_sub(cpu_passed).min(ns);
+        // A call of the guest that waits for a disk holds the core as work does: it is no theft.
+        let may_be_stolen = ns.saturating_sub(in_host_ns);
+        let stolen = passed.saturating_sub(cpu_passed).min(may_be_stolen);
         self.totals.anchor_cpu_ns = cpu;
         self.totals.anchor_ns = slice.end_ns;
         self.totals.stolen_ns += stolen;
