@@ -256,12 +256,31 @@ impl Cell {
         let cpu = thread_cpu_ns();
         let cpu_passed = cpu.saturating_sub(self.totals.anchor_cpu_ns);
         let passed = slice.end_ns.saturating_sub(self.totals.anchor_ns);
-        // A call of the guest that waits for a disk holds the core as work does: it is no theft.
-        let may_be_stolen = ns.saturating_sub(in_host_ns);
-        let stolen = passed.saturating_sub(cpu_passed).min(may_be_stolen);
+        let stolen = stolen_ns(passed.saturating_sub(cpu_passed), ns, in_host_ns);
         self.totals.anchor_cpu_ns = cpu;
         self.totals.anchor_ns = slice.end_ns;
         self.totals.stolen_ns += stolen;
         ns - stolen
+    }
+}
+
+/// What of a slice of `ns` was given to others, when `missing_ns` of CPU time are missing and
+/// `in_host_ns` of the slice were spent in host calls: a call that waits for a disk holds the core
+/// as work does, and is no theft.
+fn stolen_ns(missing_ns: u64, ns: u64, in_host_ns: u64) -> u64 {
+    missing_ns.min(ns.saturating_sub(in_host_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stolen_ns;
+
+    #[test]
+    fn waiting_for_a_disk_is_charged_and_preemption_is_not() {
+        let (ns, missing) = (10_000_000, 8_000_000);
+        assert_eq!(stolen_ns(missing, ns, 0), 8_000_000, "all of it was preemption");
+        assert_eq!(stolen_ns(missing, ns, 8_000_000), 2_000_000, "at most what was not a call");
+        assert_eq!(stolen_ns(missing, ns, ns), 0, "all of it was one call");
+        assert_eq!(stolen_ns(missing, ns, 2 * ns), 0, "a call that began in the slice before");
     }
 }
