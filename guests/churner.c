@@ -1,5 +1,5 @@
-/* churner: sorts batches of records in buffers that it takes and frees for every batch. The same
- * work as tidy, for the same answer; what it frees is counted by its allocator and taxed.
+/* churner: puts batches of records into buckets, in buffers that it takes and frees each time. The
+ * same work as tidy, for the same answer; what it frees is counted by its allocator and taxed.
  *
  * Usage: churner [ROUNDS [RECORDS]]   (default 200 rounds of 4096 records) */
 #include "batches.h"

@@ -1,5 +1,5 @@
-/* tidy: sorts batches of records in buffers that it keeps. The same work as churner, for the same
- * answer, but it frees nothing until it is done: its bill has no erasure tax worth a line.
+/* tidy: puts batches of records into buckets, in buffers that it keeps. The same work as churner,
+ * for the same answer, but it frees nothing until it is done: its bill has no tax worth a line.
  *
  * Usage: tidy [ROUNDS [RECORDS]]   (default 200 rounds of 4096 records) */
 #include "batches.h"

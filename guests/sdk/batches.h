@@ -1,5 +1,5 @@
-/* batches.h: the work that tidy and churner share: fill a batch with keys, sort it by merging,
- * fold the result into a checksum. No memory is allocated here. */
+/* batches.h: the work that tidy and churner share: fill a batch with keys, put them into
+ * buckets, fold the result into a checksum. No memory is allocated here. */
 #ifndef MAXWELL_GUEST_BATCHES_H
 #define MAXWELL_GUEST_BATCHES_H
 
@@ -27,23 +27,12 @@ static int batches_out_of_memory(const char *name) {
     return 1;
 }
 
-/* Sorts `count` keys bottom-up, between `keys` and `spare`; returns where they ended. */
-static uint32_t *batches_sort(uint32_t *keys, uint32_t *spare, uint32_t count) {
-    for (uint32_t width = 1; width < count; width *= 2) {
-        for (uint32_t start = 0; start < count; start += 2 * width) {
-            uint32_t middle = start + width < count ? start + width : count;
-            uint32_t end = start + 2 * width < count ? start + 2 * width : count;
-            uint32_t left = start, right = middle;
-            for (uint32_t i = start; i < end; i++) {
-                int take_left = left < middle && (right >= end || keys[left] <= keys[right]);
-                spare[i] = take_left ? keys[left++] : keys[right++];
-            }
-        }
-        uint32_t *other = keys;
-        keys = spare;
-        spare = other;
-    }
-    return keys;
+/* Moves `count` keys from `keys` to `spare`, in the order of their upper bytes. */
+static void batches_bucket(const uint32_t *keys, uint32_t *spare, uint32_t count) {
+    uint32_t next[257] = {0};
+    for (uint32_t i = 0; i < count; i++) next[(keys[i] >> 24) + 1]++;
+    for (uint32_t bucket = 1; bucket < 257; bucket++) next[bucket] += next[bucket - 1];
+    for (uint32_t i = 0; i < count; i++) spare[next[keys[i] >> 24]++] = keys[i];
 }
 
 static uint32_t batches_work(uint32_t *keys, uint32_t *spare, uint32_t count, uint32_t round,
@@ -53,8 +42,8 @@ static uint32_t batches_work(uint32_t *keys, uint32_t *spare, uint32_t count, ui
         random = random * 1664525u + 1013904223u;
         keys[i] = random;
     }
-    const uint32_t *sorted = batches_sort(keys, spare, count);
-    for (uint32_t i = 0; i < count; i += 64) checksum = checksum * 31 + sorted[i];
+    batches_bucket(keys, spare, count);
+    for (uint32_t i = 0; i < count; i += 64) checksum = checksum * 31 + spare[i];
     return checksum;
 }
 

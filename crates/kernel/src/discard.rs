@@ -37,7 +37,8 @@ impl Discarded {
         image_end: u64,
         now_ns: u64,
     ) -> Cleared {
-        let mut cleared = Cleared { held: pages::clear(memory, (start, end), image_end), given_back: 0 };
+        let mut cleared =
+            Cleared { held: pages::clear(memory, (start, end), image_end), given_back: 0 };
         if self.pages == 0 {
             self.next_look_ns = now_ns.saturating_add(LOOK_NS);
         }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use wasmtime::{
-    AsContext, AsContextMut, CallHook, Extern, Global, Instance, InstancePre, Memory, ResourceLimiter, Store, StoreContextMut, Trap,
+    AsContext, AsContextMut, CallHook, Extern, Global, Instance, InstancePre, Memory,
+    ResourceLimiter, Store, StoreContextMut, Trap,
 };
 
 use crate::clock::realtime_ns;

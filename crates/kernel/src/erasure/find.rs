@@ -38,10 +38,7 @@ impl Role {
     }
 
     fn asks_block(self) -> bool {
-        matches!(
-            self,
-            Self::Free(Source::Block) | Self::Realloc { old_size: Source::Block, .. }
-        )
+        matches!(self, Self::Free(Source::Block) | Self::Realloc { old_size: Source::Block, .. })
     }
 
     /// Parameters of a function that plays the role.

@@ -80,7 +80,8 @@ fn extended(id: u8, data: &[u8], found: &Found<'_>, plan: &Plan) -> Result<Vec<u
             ConstExpr::i64_const(value).encode(&mut new);
         }
     } else {
-        for (name, index) in [(FREED_EXPORT, found.globals), (IMAGE_END_EXPORT, found.globals + 1)] {
+        for (name, index) in [(FREED_EXPORT, found.globals), (IMAGE_END_EXPORT, found.globals + 1)]
+        {
             name.encode(&mut new);
             new.push(KIND_GLOBAL);
             index.encode(&mut new);

@@ -99,10 +99,7 @@ impl Layout {
 }
 
 /// The word before the block.
-fn word<'a, 'b>(
-    code: &'a mut InstructionSink<'b>,
-    pointer: u32,
-) -> &'a mut InstructionSink<'b> {
+fn word<'a, 'b>(code: &'a mut InstructionSink<'b>, pointer: u32) -> &'a mut InstructionSink<'b> {
     code.local_get(pointer).i32_const(4).i32_sub();
     code.i32_load(MemArg { offset: 0, align: 2, memory_index: 0 })
 }

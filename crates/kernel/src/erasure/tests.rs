@@ -1,11 +1,15 @@
+use std::sync::OnceLock;
+
 use proptest::prelude::*;
 use wasmtime::{Engine, Instance, Module, Store, Val};
 
 use super::*;
 use crate::engine::{EngineOptions, Metering, engine};
 
-fn native() -> Engine {
-    engine(EngineOptions { metering: Metering::Off, guests_max: None, cache: None }).unwrap()
+fn native() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    let options = EngineOptions { metering: Metering::Off, guests_max: None, cache: None };
+    ENGINE.get_or_init(|| engine(options).unwrap())
 }
 
 /// A counted module that is called function by function.
@@ -16,7 +20,7 @@ struct Running {
 
 impl Running {
     fn of(wasm: &[u8]) -> Self {
-        let module = Module::new(&native(), wasm).unwrap();
+        let module = Module::new(native(), wasm).unwrap();
         let mut store = Store::new(module.engine(), ());
         let instance = Instance::new(&mut store, &module, &[]).unwrap();
         Self { store, instance }
@@ -457,7 +461,10 @@ fn is_valid(wasm: &[u8]) -> Result<(), String> {
 }
 
 /// The answer or the trap, memory afterwards, and what was counted.
-fn bounded(wasm: &[u8], arguments: [u32; 2]) -> (Result<Option<u32>, String>, Vec<u8>, Option<i64>) {
+fn bounded(
+    wasm: &[u8],
+    arguments: [u32; 2],
+) -> (Result<Option<u32>, String>, Vec<u8>, Option<i64>) {
     let mut guest = Running::of(wasm);
     let answer = guest.call("f", &arguments);
     let has_counter = guest.instance.get_global(&mut guest.store, FREED_EXPORT).is_some();
@@ -466,7 +473,7 @@ fn bounded(wasm: &[u8], arguments: [u32; 2]) -> (Result<Option<u32>, String>, Ve
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     /// Goal: the rewriting keeps the meaning of every way through a function. Method: random code
     /// (blocks, loops, tables of branches, returns, tail calls, exceptions, vectors, two tables) in
