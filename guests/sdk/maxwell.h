@@ -123,8 +123,8 @@ int32_t maxwell_observe(int32_t question, void *buffer, uint32_t buffer_bytes);
  * Errors: -EINVAL for a negative ns. Price: fixed. */
 MAXWELL_IMPORT("sleep") int32_t maxwell_sleep(int64_t ns);
 
-/* Zeroes the whole 4-KiB pages inside [start, start + bytes), at most 1 MiB. In this version they
- * stay resident: rent goes on, and nothing is taxed.
+/* Zeroes the whole 4-KiB pages inside [start, start + bytes), at most 1 MiB, and gives them back:
+ * pages that held something are taxed, and none of them pays rent until it holds something again.
  * Errors: -EFAULT, -EINVAL above 1 MiB. Price: by the byte. */
 MAXWELL_IMPORT("discard") int32_t maxwell_discard(void *start, uint32_t bytes);
 

@@ -16,7 +16,7 @@ KEYS = {"bench", "value", "unit", "target", "peer", "peer_value", "ok"}
 
 
 def test_there_is_a_bench_for_every_promise() -> None:
-    names = ["information", "market_cost", "metering", "receipts", "wakeup"]
+    names = ["erasure", "information", "market_cost", "metering", "receipts", "wakeup"]
     assert [path.stem for path in BENCHES] == names
 
 

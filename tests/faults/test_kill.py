@@ -248,6 +248,26 @@ def test_a_parent_killed_while_compiling_leaves_nothing(tmp_path: Path) -> None:
         await_true("the helper is gone", lambda: not any(is_running(p) for p in helpers))
 
 
+def test_an_admission_process_dies_with_its_parent() -> None:
+    """Goal: not even one that hangs is left. Method: a parent whose helper asks as admission does
+    and then sleeps is killed; a helper that comes too late sees that its parent has gone."""
+    helper = (
+        "import os, time; from maxwell.node.admit import die_with_parent; "
+        "print(os.getpid(), die_with_parent(os.getppid()), die_with_parent(1 << 30), flush=True); "
+        "time.sleep(600)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {helper!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        pid, asked, late = child.stdout.readline().split()
+        assert (asked, late) == ("True", "False")
+        assert is_running(int(pid))
+        child.kill()
+    await_true("the helper is gone", lambda: not is_running(int(pid)))
+
+
 def children_of(pid: int, word: bytes) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*"):

@@ -182,7 +182,8 @@ fn discard(mut caller: Caller<'_, GuestState>, ptr: i32, len: i32) -> i32 {
     }
     caller.data_mut().charge(length as u64);
     if length > 0 {
-        memory.data_mut(&mut caller)[start..end].fill(0);
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        state.discard(bytes, (start, end));
     }
     0
 }

@@ -12,8 +12,10 @@ mod artifact;
 pub mod cell;
 pub mod clock;
 pub mod control;
+mod discard;
 pub mod energy;
 pub mod engine;
+pub mod erasure;
 pub mod error;
 pub mod guest;
 pub mod imports;
@@ -29,6 +31,7 @@ pub mod requests;
 pub mod shared;
 pub mod slots;
 pub mod solo;
+pub mod tax;
 pub mod timer;
 pub mod wasi;
 

@@ -101,6 +101,14 @@ impl Purse {
         credits - paid
     }
 
+    /// Pays erasure tax of memory freed or discarded as far as it can; returns what stays unpaid.
+    pub fn pay_tax(&mut self, credits: u64) -> u64 {
+        let paid = credits.min(self.free);
+        self.free -= paid;
+        self.tax += paid;
+        credits - paid
+    }
+
     /// Locks `credits` of burial bond if `runway` stays free afterwards.
     #[must_use]
     pub fn lock_bond(&mut self, credits: u64, runway: u64) -> bool {
@@ -211,6 +219,7 @@ mod tests {
         Fund(u64),
         Slice { escrow: u64, uj: u64, price_ppm: u64 },
         Rent(u64),
+        Tax(u64),
         Lock { credits: u64, runway: u64 },
         Unlock(u64),
         Send { credits: u64, runway: u64 },
@@ -226,6 +235,7 @@ mod tests {
             (amount.clone(), amount.clone(), 1_000_000u64..256_000_000)
                 .prop_map(|(escrow, uj, price_ppm)| Move::Slice { escrow, uj, price_ppm }),
             amount.clone().prop_map(Move::Rent),
+            amount.clone().prop_map(Move::Tax),
             (amount.clone(), amount.clone())
                 .prop_map(|(credits, runway)| Move::Lock { credits, runway }),
             amount.clone().prop_map(Move::Unlock),
@@ -259,6 +269,12 @@ mod tests {
                         let unpaid = purse.pay_rent(credits);
                         prop_assert!(unpaid == 0 || purse.free == 0);
                         prop_assert_eq!(free - purse.free + unpaid, credits);
+                    }
+                    Move::Tax(credits) => {
+                        let before = purse;
+                        let unpaid = purse.pay_tax(credits);
+                        prop_assert!(unpaid == 0 || purse.free == 0);
+                        prop_assert_eq!(purse.tax - before.tax + unpaid, credits);
                     }
                     Move::Lock { credits, runway } => {
                         let before = purse;

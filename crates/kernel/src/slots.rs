@@ -83,7 +83,13 @@ record! {
     memory_bytes_max,
     memory_byte_ns_low,
     memory_byte_ns_high,
+    /// At its end.
     erased_bits,
+    /// By its allocator.
+    freed_bytes,
+    /// By `discard`.
+    discarded_bytes,
+    tax_unpaid,
     bid_ppm,
     price_ppm,
     born_ns,

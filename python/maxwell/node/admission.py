@@ -57,6 +57,8 @@ class ModuleInfo(msgspec.Struct, frozen=True):
     memory_bytes_max: int | None
     has_start: bool
     imports: list[str]
+    counted: list[str]
+    """Functions whose frees are counted, by the names that they were found by."""
     artifact_bytes: int
     cached: bool
 
@@ -132,7 +134,8 @@ class Admissions:
         return known
 
     def _run(self, name: str, path: Path, artifact: Path) -> ModuleInfo:
-        command = [sys.executable, "-m", "maxwell.node.admit", str(path), str(artifact)]
+        command = [sys.executable, "-m", "maxwell.node.admit"]
+        command += [str(os.getpid()), str(path), str(artifact)]
         if self._cache is not None:
             self._cache.mkdir(parents=True, exist_ok=True)
             command.append(str(self._cache))

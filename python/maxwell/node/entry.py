@@ -154,6 +154,7 @@ class Entry:
         def figure(name: str) -> int:
             return 0 if slot is None else cast("int", getattr(slot, name))
 
+        freed_bits, discarded_bits = 8 * figure("freed_bytes"), 8 * figure("discarded_bytes")
         return ProcessRecord(
             name=self.name,
             account=self.config.account,
@@ -171,7 +172,10 @@ class Entry:
             admission_credits=self.admitted.admission_credits if self.placed else 0,
             returned_credits=self.returned_credits,
             rent_unpaid=figure("rent_unpaid"),
-            erased_bits=figure("erased_bits"),
+            tax_unpaid=figure("tax_unpaid"),
+            erased_bits=figure("erased_bits") + freed_bits + discarded_bits,
+            freed_bits=freed_bits,
+            discarded_bits=discarded_bits,
             memory_byte_ns=figure("memory_byte_ns"),
             memory_bytes_max=figure("memory_bytes_max"),
             results=self.results,

@@ -45,7 +45,14 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What was left at the end and went back to the account."""
     rent_unpaid: int
     """Rent due at death that the purse could not pay, in credits."""
+    tax_unpaid: int = 0
+    """Erasure tax of frees and discards that the purse could not pay, in credits."""
     erased_bits: int
+    """Bits erased in all: freed, discarded, and those of pages that held something at its end."""
+    freed_bits: int = 0
+    """Of them, what its allocator freed (tier T1); 0 when the allocator could not be counted."""
+    discarded_bits: int = 0
+    """Of them, what it gave back with `discard`."""
     memory_byte_ns: int
     """Resident memory integrated over the life."""
     memory_bytes_max: int

@@ -75,7 +75,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 RULES: Final = {
     "finished": "A process that ends by itself gets the rest of its purse and its bond back, less "
     "the erasure tax on the memory it leaves.",
-    "bankrupt": "A process dies when its purse cannot pay the rent that is due. Slices may not "
+    "bankrupt": "A process dies when its purse cannot pay the rent or the erasure tax that is due. "
+    "Slices may not "
     "spend the last second of rent (the runway), so that whoever has spent the rest still lives "
     "for about a second.",
     "trapped": "A guest that executes a trap ends at once; what it had burned stays burned.",
@@ -219,11 +220,13 @@ def _what_happened(process: ProcessRecord) -> list[str]:
     if process.died_ns <= process.born_ns and process.slices == 0:
         return [f"It never started: {process.reason or 'the node does not say why'}."]
     if process.outcome == "bankrupt":
-        facts.append(
-            f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
-            f"credits/s for {format_bytes(process.memory_bytes_max)} at most: "
-            f"{process.rent_unpaid:,} credits stayed unpaid."
-        )
+        if process.tax_unpaid and not process.rent_unpaid:
+            facts.append(
+                f"After {lived} the purse could not pay its erasure tax: {process.tax_unpaid:,} "
+                "credits stayed unpaid."
+            )
+        else:
+            facts.append(_rent_short(process, lived))
         facts.append(
             f"It was funded with {format_energy(opening_credits(process))}, "
             f"{_earned(process)}, and paid "
@@ -236,6 +239,7 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"{format_energy(process.returned_credits)} back."
         )
     facts.extend(_information(process))
+    facts += _erased(process)
     if process.slices == 0:
         facts.append(
             f"It never won a slice: its last bid was {price(process.last_bid_ppm)} credits/µJ."
@@ -257,6 +261,29 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"It called what this node does not offer: {', '.join(process.unsupported_calls)}."
         )
     return facts
+
+
+def _rent_short(process: ProcessRecord, lived: str) -> str:
+    """Says how much rent a purse was short."""
+    return (
+        f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
+        f"credits/s for {format_bytes(process.memory_bytes_max)} at most: "
+        f"{process.rent_unpaid:,} credits stayed unpaid."
+    )
+
+
+def _erased(process: ProcessRecord) -> list[str]:
+    """Says what was erased by which tier, when it cost anything worth a line."""
+    if process.tax_credits == 0 or process.freed_bits + process.discarded_bits == 0:
+        return []
+    left_bits = process.erased_bits - process.freed_bits - process.discarded_bits
+    return [
+        f"It erased {format_bytes(process.erased_bits // 8)} for "
+        f"{format_energy(process.tax_credits)} of tax: "
+        f"{format_bytes(process.freed_bits // 8)} freed, "
+        f"{format_bytes(process.discarded_bits // 8)} discarded, "
+        f"{format_bytes(left_bits // 8)} in pages that held something at its end."
+    ]
 
 
 def _earned(process: ProcessRecord) -> str:
@@ -336,6 +363,14 @@ def _against_bankruptcy(process: ProcessRecord, spending: int, income: int) -> l
             f"Memory: {half} less (half of its mean) would have saved "
             f"{format_energy(rent_uj)} of rent and {format_energy(process.tax_credits // 2)} of "
             f"erasure tax, enough for another {format_duration(gained)}."
+        )
+    freed_uj = min(process.freed_bits // 2048, process.tax_credits)
+    if net > 0 and freed_uj * 20 > process.paid_credits:
+        gained = freed_uj * NS // net
+        texts.append(
+            f"Reuse: keeping buffers instead of freeing {format_bytes(process.freed_bits // 8)} "
+            f"would have saved up to {format_energy(freed_uj)} of erasure tax, enough for another "
+            f"{format_duration(gained)}."
         )
     if net > 0 and process.premium_credits * 20 > process.paid_credits:
         gained = process.premium_credits * NS // net

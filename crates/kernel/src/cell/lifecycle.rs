@@ -387,7 +387,18 @@ impl Cell {
         let books = process.shared.books();
         let (unpaid, runway) = (books.rent_unpaid, books.rent.runway());
         let kib = books.rent.resident_bytes() >> 10;
+        let (tax_unpaid, tax) = (books.tax_unpaid, books.tax);
         drop(books);
+        if tax_unpaid > 0 && unpaid == 0 {
+            let reason = format!(
+                "the purse could not pay its erasure tax: {} credits short at 4 credits per KiB for \
+                 {} KiB freed and {} KiB discarded",
+                grouped(tax_unpaid),
+                grouped(tax.freed_bytes() >> 10),
+                grouped(tax.discarded_bytes() >> 10),
+            );
+            return self.end(index, "bankrupt", reason);
+        }
         let credits = if unpaid == 1 { "credit" } else { "credits" };
         let reason = format!(
             "the purse could not pay its rent: {} {credits} short at {} credits per second for {} \
@@ -466,6 +477,7 @@ impl Cell {
         let inner = &mut *books;
         inner.questions.close(&mut inner.purse);
         books.pay_rent(now);
+        process.shared.pay_tax(&mut books);
         let pages = pages.unwrap_or_else(|| books.purse.bond / bond_credits(PAGE_BYTES as u64));
         books.purse.bury(pages.saturating_mul(bond_credits(PAGE_BYTES as u64)));
         books.purse.give_back();
