@@ -25,13 +25,13 @@ SDK = GUESTS / "sdk"
 SAMPLES_OUT = REPOSITORY / "python" / "maxwell" / "samples"
 OTHERS_OUT = REPOSITORY / "build" / "guests"
 
-SAMPLES = ("hello", "scientist", "leech", "spin", "hog", "sleeper", "sieve")
+SAMPLES = ("hello", "scientist", "leech", "imitator", "spin", "hog", "sleeper", "sieve")
 """Guests that ship inside the wheel and that `samples:NAME.wasm` names."""
 
 FREESTANDING = ("spin",)
 """Guests without a C library: no imports except those of `maxwell.h`."""
 
-OPTIMISED_FOR_SPEED = ("sieve", "sha256", "matmul", "churn", "leech", "scientist")
+OPTIMISED_FOR_SPEED = ("sieve", "sha256", "matmul", "churn", "leech", "scientist", "imitator")
 """Guests compiled with -O3 instead of -O2."""
 
 STACK_BYTES = 65536
