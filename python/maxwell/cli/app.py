@@ -34,6 +34,7 @@ VERBS: Final = {
     "run": Verb("maxwell.cli.run", "Run a fleet file, or one WebAssembly module."),
     "why": Verb("maxwell.cli.why", "Explain how a process of a run ended."),
     "demo": Verb("maxwell.cli.demo", "Run the samples against each other for ten seconds."),
+    "lab": Verb("maxwell.cli.lab", "Run an experiment: what the market is worth, measured."),
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),
     "completion": Verb("maxwell.cli.completion", "Print a shell's completion script."),

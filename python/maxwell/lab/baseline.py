@@ -76,7 +76,7 @@ class Baseline:
         metered: bool,
         folder: Path,
     ) -> None:
-        self._name = name
+        self._name: SideName = name
         self._plan = plan
         self._model = model
         self._sponsor = sponsor
@@ -299,9 +299,7 @@ class Baseline:
             for worker, ns in zip(self._workers, used_ns, strict=True)
         )
         parasites_ns = sum(
-            ns
-            for worker, ns in zip(self._workers, used_ns, strict=True)
-            if worker.spec.is_parasite
+            ns for worker, ns in zip(self._workers, used_ns, strict=True) if worker.spec.is_parasite
         )
         return Side(
             side=self._name,

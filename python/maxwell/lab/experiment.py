@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
@@ -15,11 +14,19 @@ from maxwell.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from maxwell.energy import EnergyModel
     from maxwell.lab.plan import Plan
 
-SIDES: Final[tuple[SideName, ...]] = ("market", "metered", "unmetered", "quota", "stride")
+SIDES: Final[tuple[SideName, ...]] = (
+    "market",
+    "metered",
+    "unmetered",
+    "quota",
+    "stride",
+    "allowance",
+)
 """What runs by default."""
 SIDES_ALL: Final[tuple[SideName, ...]] = get_args(SideName)
 SOLO_JOULES: Final = 1.0
@@ -68,8 +75,13 @@ def scientist_vs_leech(
         solo_uj = solo_cost(plan, model)
         for side in chosen:
             _say(on_side, side)
+            of_side = plan if side in (OURS, BASELINE) else _other(plan)
             done[side] = run_side(
-                side, plan, model, pays_credits=PAYS_OVER_COST * solo_uj, on_joules=on_joules
+                side,
+                of_side,
+                model,
+                pays_credits=PAYS_OVER_COST * solo_uj,
+                on_joules=on_joules,
             )
     except KeyboardInterrupt:
         interrupted = True
@@ -80,6 +92,7 @@ def scientist_vs_leech(
         kind=plan.kind,
         cores=plan.cores,
         target_uj=plan.target_uj,
+        others_target_uj=plan.others_target_uj,
         core_power_mw=model.core_power_mw,
         provenance="modelled",
         source=f"CPU time by the operating system times {model.core_power_mw} mW per busy core; "
@@ -91,6 +104,13 @@ def scientist_vs_leech(
         sides=done,
         interrupted=interrupted,
     )
+
+
+def _other(plan: Plan) -> Plan:
+    """The plan of a side beside the market and the metered baseline."""
+    given = plan.others_joules_per_core
+    joules = plan.joules_per_core if given is None else given
+    return msgspec.structs.replace(plan, joules_per_core=joules)
 
 
 def run_side(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from maxwell.config import parse_fleet
 from maxwell.config.table import Source
+from maxwell.errors import InternalError
 from maxwell.hypervisor import run_fleet
 from maxwell.lab.plan import FOLDER, FUNDS_UJ, HORIZON_UJ, PAYS_OVER_COST
 from maxwell.lab.result import GuestResult, Side
@@ -66,6 +67,8 @@ def run_market(
     start_ns = _own_cpu_ns()
     report = run_fleet(fleet, resolvers={REWARD: sponsor}, until=is_done)
     control_ns = _own_cpu_ns() - start_ns
+    if not report.conservation_ok:
+        raise InternalError(f"lab: the books of side {side!r} do not balance", code="MX1302")
     if report.record.interrupted:
         raise KeyboardInterrupt
     return _side(side, plan, report, model=model, sponsor=sponsor, control_ns=control_ns)

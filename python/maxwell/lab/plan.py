@@ -37,9 +37,9 @@ PAYS_OVER_COST: Final = 2
 JOULES_PER_CORE_DEFAULT: Final = 60.0
 JOULES_PER_CORE_QUICK: Final = 10.0
 JOULES_PER_CORE_MAX: Final = 600.0
-"""Two minutes of a 5 W core and side. The resolver remembers 2^20 results, five times that many."""
+"""Two minutes of a 5 W core. The resolver remembers 2^20 results, many times what they bring."""
 LEECHES_MAX: Final = 64
-"""Of each scientist: 64 operating-system processes a core is where the baselines begin to thrash."""
+"""Of each scientist: 65 operating-system processes a core is a crowd for the baselines."""
 CORES_MAX: Final = 8
 CORES_DEFAULT: Final = 2
 
@@ -80,6 +80,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = "mixed"
     joules_per_core: float = JOULES_PER_CORE_DEFAULT
     """Each side ends when its processes have burned this many joules times cores."""
+    others_joules_per_core: float | None = None
+    """The same for the sides beside the market and the metered baseline, which are there for
+    comparison and whose rate of results does not change over time; None is `joules_per_core`."""
     cores: int = CORES_DEFAULT
     scientists_bid: Bids = "value"
 
@@ -102,6 +105,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             ("leeches", self.leeches, 0, LEECHES_MAX),
             ("seed", self.seed, 0, SEED_MAX),
             ("joules per core", self.joules_per_core, 0.5, JOULES_PER_CORE_MAX),
+            ("joules per core of the others", self._others, 0.5, JOULES_PER_CORE_MAX),
             ("cores", self.cores, 1, usable),
         ):
             # Written so that a NaN is refused too.
@@ -114,9 +118,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         return self
 
     @property
+    def _others(self) -> float:
+        given = self.others_joules_per_core
+        return self.joules_per_core if given is None else given
+
+    @property
     def target_uj(self) -> int:
-        """Joules of all processes of one side, in microjoules."""
+        """Joules of all processes of the market and of the metered baseline, in microjoules."""
         return round(self.joules_per_core * 1_000_000) * self.cores
+
+    @property
+    def others_target_uj(self) -> int:
+        """Joules of all processes of any other side, in microjoules."""
+        return round(self._others * 1_000_000) * self.cores
 
     @property
     def first(self) -> int:

@@ -19,9 +19,7 @@ OURS: Final = "market"
 BASELINE: Final = "metered"
 """What `results_per_joule_ratio` is against."""
 
-SideName = Literal[
-    "market", "metered", "unmetered", "quota", "stride", "allowance", "equal-bids"
-]
+SideName = Literal["market", "metered", "unmetered", "quota", "stride", "allowance", "equal-bids"]
 
 
 class GuestResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +84,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     cores: int
     target_uj: int
+    others_target_uj: int
     core_power_mw: int
     provenance: str
     """Where the joules come from; `modelled` is core power times CPU time."""
@@ -106,7 +105,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return self.leeches + 1.0
 
     def ratio(self, baseline: str) -> float | None:
-        """Returns our results per joule over a baseline's; None when a side is missing or barren."""
+        """Returns our results per joule over a baseline's; None when a side is missing or empty."""
         ours, theirs = self.sides.get(OURS), self.sides.get(baseline)
         if ours is None or theirs is None or not theirs.results_per_joule:
             return None
@@ -123,7 +122,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return {name: self.ratio(name) for name in self.sides if name != OURS}
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Returns the content of `--json`; see docs/reference/lab-scientist-vs-leech.schema.json."""
+        """Returns what `--json` prints, see docs/reference/scientist-vs-leech.schema.json."""
         plain = cast("dict[str, object]", msgspec.to_builtins(self))
         sides = {name: side_to_builtins(side) for name, side in self.sides.items()}
         del plain["sides"]

@@ -152,7 +152,7 @@ class Stride:
 
 
 class StrideQueue:
-    """The processes of one core. Passes are nanoseconds of own CPU time, since tickets are equal."""
+    """The processes of one core; a pass is own CPU time in ns, since tickets are equal."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         assert workers

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -71,7 +72,7 @@ class Engine:
         import wasmtime
 
         if path not in self._modules:
-            self._modules[path] = wasmtime.Module.from_file(self._engine, path)
+            self._modules[path] = wasmtime.Module(self._engine, Path(path).read_bytes())
 
     def run(self, order: GuestOrder) -> None:
         """Prepares a guest, waits for SIGCONT, and runs it to its end."""
@@ -120,7 +121,7 @@ def _define_maxwell(linker: wasmtime.Linker) -> None:
         linker.define_func("maxwell", name, kind, call)
 
     for name, (takes, gives, answer) in _CONSTANTS.items():
-        define(name, takes, gives, lambda *_, answer=answer: answer)
+        define(name, takes, gives, _constant(answer))
 
     def sleep(ns: int) -> int:
         if ns > 0:
@@ -128,3 +129,12 @@ def _define_maxwell(linker: wasmtime.Linker) -> None:
         return 0
 
     define("sleep", "I", "i", sleep)
+
+
+def _constant(answer: int) -> Callable[..., int]:
+    """Returns a host function that always answers the same."""
+
+    def call(*_: object) -> int:
+        return answer
+
+    return call

@@ -1,4 +1,4 @@
-"""A guest's operating-system process as the experiment sees it: stop it, let it go, read its clock."""
+"""A guest's operating-system process as the experiment sees it: to stop, let go and time."""
 
 from __future__ import annotations
 
