@@ -5,8 +5,8 @@
  *   FOLDER holds `results`, the list of what the sponsor has paid for, one line each, which grows.
  *   It prints every new line and hands it in as its own (copies), hands old lines in again
  *   (repeats), and hands in odd numbers of FROM <= n < TO drawn from SEED (guesses: one in
- *   ln(n) / 2 is a prime). Between two of them it hashes for about 50 us, to look busy. It never
- *   ends and never divides anything. A missing list is no error: then it only guesses.
+ *   ln(n) / 2 is a prime). Before each it hashes for about half a millisecond, so as to look as
+ *   busy as a scientist. It never ends and never tries a divisor. A missing list is no error: then it only guesses.
  * Exit codes: 2 usage. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,8 +17,8 @@
 
 #define LINE_BYTES 24u
 #define KEPT 64u
-/* Rounds of the hash below: about 50 us, so that it hands in some ten thousand lines a second. */
-#define BUSY_ROUNDS 40000u
+/* Rounds of the hash below: it hands in a line or two in the time that a prime takes to find. */
+#define BUSY_ROUNDS 400000u
 
 static char kept[KEPT][LINE_BYTES];
 static uint64_t kept_count;

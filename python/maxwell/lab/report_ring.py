@@ -127,7 +127,6 @@ def hand_on(ring: ReportRing | None, descriptor: int) -> None:
         ring: the guest's; None for a guest that reports nothing.
         descriptor: the pipe, blocking. A reader that is behind makes the ring fill.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {FLUSH})
 
     def work() -> None:
         if ring is None:

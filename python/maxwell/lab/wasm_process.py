@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from maxwell.lab.report_ring import ReportRing, hand_on
+from maxwell.lab.report_ring import FLUSH, ReportRing, hand_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +78,8 @@ class Engine:
         """Prepares a guest, waits for SIGCONT, and runs it to its end."""
         import wasmtime
 
+        # Before the engine makes threads, which keep the mask that they were made with.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {FLUSH})
         store = wasmtime.Store(self._engine)
         if self._metered:
             store.set_fuel(FUEL_MAX)
