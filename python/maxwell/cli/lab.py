@@ -28,8 +28,9 @@ EXIT_INTERRUPTED: Final = 130
 SEED: Final = click.IntRange(0, 2**64 - 1)
 KINDS: Final = ("miner", "spin", "imitator", "mixed")
 SIDES: Final = ("market", "metered", "unmetered", "quota", "stride", "allowance", "equal-bids")
-JOULES_QUICK: Final = 5.0
-"""Of `--quick`: a second a side on an idle machine; leeches are a visible part of it."""
+JOULES_QUICK: Final = 10.0
+"""Of `--quick`: two seconds a side on an idle machine. The leeches' funds are then a visible part
+of all joules, so that the ratio is below that of a whole run."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -165,7 +166,7 @@ def leech_sweep_command(
     """Run scientist-vs-leech over numbers of leeches and seeds; write table and figure."""
     import msgspec
 
-    from maxwell.lab import sweep
+    from maxwell.lab import leech_sweep
 
     start_logging(settings)
     plan = _plan(leeches=0, seed=0, kind=kind, joules=joules_per_core, cores=cores)
@@ -179,7 +180,7 @@ def leech_sweep_command(
             )
 
     with _interruptible():
-        found = sweep(
+        found = leech_sweep(
             plan,
             leeches=_numbers("--leeches", leeches),
             seeds=_numbers("--seeds", seeds),
@@ -193,7 +194,7 @@ def leech_sweep_command(
     else:
         from maxwell.lab.sweep import markdown
 
-        print_data(markdown(found))
+        click.echo(markdown(found), nl=False)
     interrupted = any(run.interrupted for run in found.runs)
     return EXIT_INTERRUPTED if interrupted else 0
 

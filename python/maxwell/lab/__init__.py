@@ -1,8 +1,8 @@
 """Experiments: what the market is worth, measured against schedulers that know no value.
 
 `scientist_vs_leech` runs the same guests under the market and under each baseline and compares
-verified results per joule; `sweep` repeats it over numbers of leeches and seeds. Every side runs
-real guests on this machine; nothing here is a simulation or a formula.
+verified results per joule; `leech_sweep` repeats it over numbers of leeches and seeds. Every side
+runs real guests on this machine; nothing here is a simulation or a formula.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from maxwell.lab.experiment import scientist_vs_leech
     from maxwell.lab.plan import Kind, Plan
     from maxwell.lab.result import Experiment, GuestResult, Side
-    from maxwell.lab.sweep import Sweep, sweep
+    from maxwell.lab.sweep import Sweep, leech_sweep
 
 _HOMES: Final = {
     "scientist_vs_leech": "maxwell.lab.experiment",
@@ -24,7 +24,7 @@ _HOMES: Final = {
     "GuestResult": "maxwell.lab.result",
     "Side": "maxwell.lab.result",
     "Sweep": "maxwell.lab.sweep",
-    "sweep": "maxwell.lab.sweep",
+    "leech_sweep": "maxwell.lab.sweep",
 }
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "Plan",
     "Side",
     "Sweep",
+    "leech_sweep",
     "scientist_vs_leech",
-    "sweep",
 ]
 
 

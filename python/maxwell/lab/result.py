@@ -126,15 +126,14 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         plain = cast("dict[str, object]", msgspec.to_builtins(self))
         sides = {name: side_to_builtins(side) for name, side in self.sides.items()}
         del plain["sides"]
-        plain |= {
+        first = {
             "schema": SCHEMA,
-            "ceiling": self.ceiling,
             "results_per_joule_ratio": self.results_per_joule_ratio,
+            "ceiling": self.ceiling,
             "ratios": self.ratios,
-            "ours": sides.pop(OURS, None),
-            "baselines": sides,
         }
-        encoded = to_json(plain)
+        last = {"ours": sides.pop(OURS, None), "baselines": sides}
+        encoded = to_json({**first, **plain, **last})
         assert isinstance(encoded, dict)
         return encoded
 

@@ -75,7 +75,7 @@ class Sweep(msgspec.Struct, frozen=True, kw_only=True):
         return {**encoded, "runs": [run.to_json() for run in self.runs]}
 
 
-def sweep(
+def leech_sweep(
     plan: Plan,
     *,
     leeches: Sequence[int] = LEECHES,
