@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from maxwell.observe.report import Report
 
 REWARD: Final = "primes"
+QUANTUM_FUEL: Final = 4_000_000
+SLICE_QUANTA: Final = 2
+"""Slices as long as by default, of two quanta instead of ten: half a slice is soon enough to stop a
+guest here, and each quantum less saves a scientist a tenth of a per cent."""
 WORDS: Final = {
     "market": "Maxwell: slices sold at auction, a sponsor pays for results",
     "equal-bids": "Maxwell's kernel with equal fixed bids and funds without end: a lottery with "
@@ -90,6 +94,8 @@ def fleet_of(
         "node": {
             "cells": plan.cores,
             "seed": plan.seed,
+            "quantum_fuel": QUANTUM_FUEL,
+            "slice_quanta": SLICE_QUANTA,
             "core_power": f"{model.core_power_mw} mW",
             "idle_power": f"{model.idle_power_mw} mW",
         },
