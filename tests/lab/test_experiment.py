@@ -26,7 +26,7 @@ from maxwell.lab.experiment import run_side
 from maxwell.lab.result import SideName
 from maxwell.market.primes import is_prime
 from maxwell.node.power import energy_model
-from support.program import await_true, is_running, started
+from support.program import await_true, cells_of, is_running, started
 
 pytestmark = pytest.mark.native
 
@@ -231,3 +231,15 @@ def test_no_guest_outlives_the_experiment(
         assert data["interrupted"] is True
         assert data["results_per_joule_ratio"] is None
         assert "Traceback" not in (tmp_path / "stderr").read_text()
+
+
+@pytest.mark.slow
+def test_the_market_settles_before_an_experiment_is_interrupted(tmp_path: Path) -> None:
+    arguments = [word if word != "metered" else "market" for word in ENDLESS]
+    with started(*arguments, cwd=tmp_path) as lab:
+        await_true("a cell", lambda: cells_of(lab.pid), while_runs=lab)
+        cells = cells_of(lab.pid)
+        os.kill(lab.pid, signal.SIGINT)
+        assert lab.wait() == 130
+        assert not any(is_running(cell) for cell in cells)
+    assert json.loads((tmp_path / "stdout").read_text())["interrupted"] is True

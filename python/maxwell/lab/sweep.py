@@ -159,6 +159,7 @@ def _machine(found: Sweep) -> str:
 def text(value: Interval) -> str:
     """Writes a mean and its interval.
 
+    >>> from maxwell.lab.result import Interval
     >>> text(Interval(1.9731, 0.0124, 1.97, 3))
     '1.973 ± 0.012'
     """
