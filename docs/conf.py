@@ -24,7 +24,7 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_ext", "images", "**/README.md"]
+exclude_patterns = ["_build", "_ext", "images", "**/README.md", "experiments/*/table.md"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": False}
