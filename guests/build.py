@@ -26,7 +26,7 @@ SAMPLES_OUT = REPOSITORY / "python" / "maxwell" / "samples"
 OTHERS_OUT = REPOSITORY / "build" / "guests"
 
 SAMPLES = (
-    "hello", "scientist", "leech", "spin", "hog", "sleeper", "sieve",
+    "hello", "scientist", "leech", "imitator", "spin", "hog", "sleeper", "sieve",
     "learner", "copier", "noise", "looper",
     "tidy", "churner", "hoarder", "leaker",
 )  # fmt: skip
@@ -37,7 +37,7 @@ FREESTANDING = ("spin",)
 
 OPTIMISED_FOR_SPEED = (
     "sieve", "sha256", "matmul", "churn", "leech", "scientist", "learner",
-    "tidy", "churner",
+    "tidy", "churner", "imitator",
 )  # fmt: skip
 """Guests compiled with -O3 instead of -O2."""
 

@@ -370,6 +370,8 @@ def run_fleet(
     out: Path | None = None,
     on_view: OnView | None = None,
     on_output: OnOutput | None = None,
+    resolvers: Mapping[str, Resolver] | None = None,
+    until: Callable[[NodeView], bool] | None = None,
 ) -> Report:
     """Runs a fleet and returns its report; Ctrl-C and SIGTERM settle first.
 
@@ -378,13 +380,17 @@ def run_fleet(
         out: the run's folder, which exists; None keeps no events.
         on_view: called once an epoch.
         on_output: called with process, stream, data and bytes lost before it.
+        resolvers: resolvers by reward name, in place of what the configuration names.
+        until: called once an epoch; the run ends like one whose duration is over when it is True.
 
     Raises:
         ConfigError: the fleet or the folder makes no sense; nothing has run then.
         GuestError: a module was refused; nothing has run then.
         InternalError: an invariant failed.
     """
-    return _run(config, out=out, on_view=on_view, on_output=on_output)
+    return _run(
+        config, out=out, on_view=on_view, on_output=on_output, resolvers=resolvers, until=until
+    )
 
 
 def _run(
@@ -395,8 +401,15 @@ def _run(
     on_output: OnOutput | None,
     resolvers: Mapping[str, Resolver] | None = None,
     started: Callable[[Node], None] | None = None,
+    until: Callable[[NodeView], bool] | None = None,
 ) -> Report:
-    journal = Journal(out, on_view, on_output)
+    def show(view: NodeView) -> None:
+        if on_view is not None:
+            on_view(view)
+        if until is not None and until(view):
+            node.end("what it was run for is done")
+
+    journal = Journal(out, show, on_output)
     try:
         node = Node(config, journal, resolvers=resolvers)
         if started is not None:

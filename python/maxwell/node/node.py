@@ -127,6 +127,11 @@ class Node:
         self._interrupted = True
         self._stop = ("killed", "the run was interrupted")
 
+    def end(self, reason: str) -> None:
+        """Ends the run at the next epoch, as at the end of its duration."""
+        if self._stop is None:
+            self._stop = ("deadline", reason)
+
     def kill(self, name: str, reason: str) -> None:
         """Ends one process at the next epoch."""
         self._kills.append((name, reason))
