@@ -84,7 +84,7 @@ fleet: $(GUEST_STAMP) build ## Prepares the inputs of the example fleet, where t
 run: build fleet ## Runs the example fleet: FLEET=file.toml RUN_ARGS='--seed 7'.
 	$(BIN)/maxwell run $(FLEET) $(RUN_ARGS)
 
-demo: build ## Runs the shipped samples for about ten seconds.
+demo: build ## Runs the shipped samples for six seconds.
 	$(BIN)/maxwell demo
 
 # --- checks --------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class ReportSchema(Generated):
         """Yields a table an object."""
         schema = cast(dict[str, Any], json.loads(SCHEMA.read_text(encoding="utf-8")))
         yield from _keys("The report", schema)
-        for key in ("energy_uj", "credits", "model"):
+        for key in ("energy_uj", "setup_uj", "credits", "model"):
             yield from _keys(f"`{key}`", schema["properties"][key])
         yield from _keys("One of `cells`", schema["$defs"]["cell"])
         yield from _keys("One of `processes`", schema["$defs"]["process"])

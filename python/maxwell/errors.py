@@ -263,6 +263,21 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "A request rule has a secret header whose value is to come from an environment variable "
         "that is not set. The operator exports it before the run; guests never see the value."
     ),
+    "MX1017": (
+        "The cache folder, where compiled modules are kept, cannot be written to: its file system "
+        "is read-only or full, or a file is in its place. Nothing was started. "
+        "`MAXWELL_CACHE_DIR` names another folder; `maxwell doctor` shows which one is used."
+    ),
+    "MX1018": (
+        "Another run is writing to the run folder that was named. Two runs in one folder would "
+        "leave a mixture of both; the second is refused and nothing was started. The folder is "
+        "free again when the first run has ended, however it ends."
+    ),
+    "MX1019": (
+        "The command line does not parse: an unknown verb or option, a missing argument, or a "
+        "value that its option does not take. Nothing was started. `maxwell VERB --help` lists "
+        "what there is."
+    ),
     "MX1100": (
         "The reference to a module or folder is malformed. It is a path, `pypi:package/path`, "
         "`cache:path` or, for modules, `samples:file.wasm`."

@@ -74,7 +74,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def subprocess_maxwell(
-    *arguments: str, cwd: Path, env: dict[str, str] | None = None
+    *arguments: str, cwd: Path, env: dict[str, str] | None = None, errors: str = "strict"
 ) -> subprocess.CompletedProcess[str]:
     """Runs the command line as a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "python"), **(env or {})}
@@ -85,6 +85,7 @@ def subprocess_maxwell(
         env=environment,
         capture_output=True,
         text=True,
+        errors=errors,
         timeout=50,
         check=False,
     )

@@ -1,7 +1,7 @@
 """Fleet files: typed, checked, and refused with a hint when they are not what they seem to be."""
 
-from maxwell.config.check import check_fleet
-from maxwell.config.parse import load_fleet, parse_fleet
+from maxwell.config.check import check_fleet, fleet_warnings
+from maxwell.config.parse import load_fleet, parse_fleet, parse_node
 from maxwell.config.records import (
     AccountConfig,
     DirConfig,
@@ -24,8 +24,10 @@ __all__ = [
     "RewardConfig",
     "SponsorConfig",
     "check_fleet",
+    "fleet_warnings",
     "load_fleet",
     "parse_fleet",
+    "parse_node",
     "process_name",
     "single_module",
 ]

@@ -44,6 +44,17 @@ def check_fleet(fleet: FleetConfig, *, cpus: int | None = None, where: str = "fl
             )
 
 
+def fleet_warnings(fleet: FleetConfig) -> tuple[str, ...]:
+    """Returns what a fleet says that has no effect, in words for its operator."""
+    if fleet.node.power_mw is None or any(a.income_share_ppm for a in fleet.accounts):
+        return ()
+    opening = format_energy(fleet.opening_uj + fleet.escrows_uj)
+    return (
+        "power mints nothing: no account has an income_share; opening funds and escrows of "
+        f"{opening} are minted whatever the power is",
+    )
+
+
 def _check_names(fleet: FleetConfig, where: str) -> None:
     payers = [account.name for account in fleet.accounts]
     payers += [sponsor.name for sponsor in fleet.sponsors]

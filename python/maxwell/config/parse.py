@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
@@ -194,14 +194,9 @@ def parse_fleet(
         if key == "budget":
             node_data.pop("power", None)
         node_data[key] = value
-    node_table = Table(
-        node_data,
-        source=where,
-        path="node",
-        known=_NODE,
-        overridden=frozenset(node_overrides or ()),
+    node = parse_node(
+        node_data, source=where, overridden=frozenset(node_overrides or ()), cpus=processors
     )
-    node = _node(node_table, processors)
     process_tables = _tables(top, "process", _PROCESS, where)
     if not process_tables:
         top.fail(
@@ -239,6 +234,29 @@ def parse_fleet(
         )
     check_fleet(fleet, cpus=processors, where=where.name)
     return fleet
+
+
+def parse_node(
+    data: Mapping[str, object],
+    *,
+    source: Source,
+    overridden: Collection[str] = (),
+    cpus: int | None = None,
+) -> NodeConfig:
+    """Checks the table `[node]` alone; what depends on the other tables is left to `check_fleet`.
+
+    Args:
+        data: the table.
+        source: for messages.
+        overridden: keys whose values came from the command line, for messages.
+        cpus: processors that cells may be pinned to; this process's own when None.
+
+    Raises:
+        ConfigError: MX1001 to MX1009.
+    """
+    processors = len(os.sched_getaffinity(0)) if cpus is None else cpus
+    table = Table(data, source=source, path="node", known=_NODE, overridden=overridden)
+    return _node(table, processors)
 
 
 def _table(top: Table, key: str) -> Mapping[str, object]:

@@ -60,6 +60,9 @@ class EnergySplit(msgspec.Struct, frozen=True, kw_only=True):
         return abs(self.unattributed) * 1_000_000 // self.active_uj
 
 
+NO_ENERGY: Final = EnergySplit(metered=0, processes=0, idle=0, system=0, unattributed=0)
+
+
 def attribute(reading: Metered, processes_uj: int, system_uj: int) -> EnergySplit:
     """Returns the split of a reading.
 

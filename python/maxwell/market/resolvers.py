@@ -92,7 +92,7 @@ class PrimeResolver:
     """
 
     def __init__(self, options: Mapping[str, object], *, what: str) -> None:
-        _check_options(options, ("from", "to", "stream"), what=what)
+        _check_options(options, ("from", "to", "stream"), kind="prime", what=what)
         self.streams = _streams(options, default="report", what=what)
         self._least = _integer_option(options, "from", default=2, what=what)
         self._most = _integer_option(options, "to", default=PRIME_BOUND - 1, what=what)
@@ -147,6 +147,7 @@ class RegexResolver:
         _check_options(
             options,
             ("pattern", "direction", "stream", "first", "min_step"),
+            kind="regex",
             required=("pattern", "direction"),
             what=what,
         )
@@ -254,7 +255,7 @@ def check_resolver(resolver: str, options: Mapping[str, object], *, what: str) -
     kind = resolver.partition(":")[0]
     if kind == "python":
         split_reference(resolver, what=what)
-        _check_options(options, ("stream",), what=what)
+        _check_options(options, ("stream",), kind="python", what=what)
         _streams(options, default="report", what=what)
         return
     _build_builtin(resolver, options, what=what)
@@ -306,13 +307,16 @@ def _check_options(
     options: Mapping[str, object],
     known: tuple[str, ...],
     *,
+    kind: str,
     what: str,
     required: tuple[str, ...] = (),
 ) -> None:
     for key in options:
         if key not in known:
             raise ConfigError(
-                f"{what}: unknown option {key!r}", code="MX1001", hint=choices_hint(key, known)
+                f"{what}: unknown option {key!r} of a {kind} resolver",
+                code="MX1001",
+                hint=choices_hint(key, known),
             )
     for key in required:
         if key not in options:

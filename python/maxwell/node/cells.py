@@ -91,6 +91,11 @@ class Cell:
         self.failure: str | None = None
 
     @property
+    def core(self) -> object:
+        """Number of the core that it is pinned to; None when it is not."""
+        return self._config.get("core")
+
+    @property
     def pid(self) -> int:
         """Process id."""
         return self._process.pid

@@ -129,6 +129,7 @@ class Entry:
             bits_q32=self.bits_q32,
             paid_credits=self.paid_credits,
             balance_credits=slot.purse + slot.escrow + slot.stake if slot else 0,
+            returned_credits=self.returned_credits,
             bankrupt_in_s=bankrupt_in_s,
             outcome=self.death.outcome if self.death else None,
             reason=self.death.reason if self.death else None,

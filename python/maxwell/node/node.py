@@ -8,6 +8,7 @@ reports in the order of their numbers and lets them go on together.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import selectors
 import shutil
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from maxwell._native import KernelError, Slots
-from maxwell.config import check_fleet
-from maxwell.energy import unattributed_warning
+from maxwell.config import check_fleet, fleet_warnings
+from maxwell.energy import NO_ENERGY, unattributed_warning
 from maxwell.errors import GuestError, InsufficientEnergy, InternalError, MaxwellError
 from maxwell.modules import resolve_module
 from maxwell.node.admission import Admissions
@@ -77,6 +78,8 @@ READY_S_MAX: Final = 60.0
 """A cell that is not ready after this time is a failure of this machine."""
 _NS: Final = 1_000_000_000
 
+_log = logging.getLogger(__name__)
+
 
 class Node:
     """Runs one fleet to its end.
@@ -116,6 +119,8 @@ class Node:
         self._price_weight = 0
         self._last_power: tuple[int, int] = (0, 0)
         self._power_mw = 0
+        self._setup = NO_ENERGY
+        self._setup_ns = 0
         self._loads: list[int] = []
         self._conservation_ok = True
         self._kills: list[tuple[str, str]] = []
@@ -176,6 +181,9 @@ class Node:
             # What set-up took belongs to the run's energy, not to the power of its first epoch.
             self._reading = self._energy.read()
             self._last_power = (self._reading.metered_uj, 0)
+            if not self._virtual:
+                self._setup = self._energy.split(self._reading, 0)
+                self._setup_ns = self._reading.elapsed_ns
             self._announce()
             if self._journal.receipts is not None:
                 self._journal.receipts.open(self._fleet)
@@ -188,7 +196,9 @@ class Node:
 
     def _admit(self) -> None:
         environ = child_environment()
-        admissions = Admissions(self._place.folder, _cache_dir(environ), environ)
+        admissions = Admissions(
+            self._place.folder, _cache_dir(environ), environ, on_compile=self._journal.compiling
+        )
         paths = {
             process.name: resolve_module(process.module, self._fleet.base_dir)
             for process in self._fleet.processes
@@ -249,6 +259,7 @@ class Node:
             cell = Cell(number, self._cell_config(number, cores), environ)
             self._cells.append(cell)
             self._loads.append(0)
+            _log.info("cell %d: process %d on core %s", number, cell.pid, cell.core)
             self._energy.watch(cell)
             self._selector.register(cell, selectors.EVENT_READ)
         deadline = time.monotonic() + READY_S_MAX
@@ -276,6 +287,8 @@ class Node:
             deterministic=self._virtual,
             fleet=[entry.name for entry in self._entries.values()],
         )
+        for text in fleet_warnings(self._fleet):
+            self._journal.warn(0, text)
         for entry in self._entries.values():
             info = entry.admitted.info
             self._journal.event(
@@ -288,6 +301,7 @@ class Node:
                 admission_credits=entry.admitted.admission_credits,
             )
         self._information.announce()
+        self._journal.flush()
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
@@ -836,6 +850,8 @@ class Node:
                 price_ppm=self._price_ppm,
                 power_mw=self._power_mw,
                 energy=split,
+                setup=self._setup,
+                setup_ns=self._setup_ns,
                 credits=self._economy.totals(slots),
                 processes=views,
             )
@@ -955,6 +971,8 @@ class Node:
             wall_ns=self._elapsed_ns,
             conservation_ok=conserved,
             energy=split,
+            setup=self._setup,
+            setup_ns=self._setup_ns,
             interval_uj=reading.interval_uj,
             uncollected_uj=uncollected,
             credits=credits,

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from maxwell.energy import EnergyModel, EnergySplit
+from maxwell.energy import NO_ENERGY, EnergyModel, EnergySplit
 from maxwell.market.ledger import Credits
 from maxwell.node.view import Outcome
 
@@ -122,6 +122,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the run; virtual time in deterministic mode."""
     conservation_ok: bool
     energy: EnergySplit
+    setup: EnergySplit = NO_ENERGY
+    """The part of `energy` before the start: calibration and compilation."""
+    setup_ns: int = 0
+    """How long that took; 0 in deterministic mode."""
     interval_uj: int
     """Half-width of the interval around `energy.metered`."""
     uncollected_uj: int

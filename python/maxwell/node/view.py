@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from maxwell.energy import EnergySplit
+from maxwell.energy import NO_ENERGY, EnergySplit
 from maxwell.market.ledger import Credits
 
 ProcessState = Literal["pending", "born", "ready", "running", "blocked", "broke", "dead"]
@@ -42,6 +42,8 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     """Credits spent so far: burned, premium, rent, erasure tax and admission."""
     balance_credits: int
     """Credits in the purse, slice escrow and stakes included."""
+    returned_credits: int = 0
+    """Of one that has ended: what went back to its account."""
     bankrupt_in_s: float | None
     """Seconds until the purse is empty at the present rate; None when it is not falling."""
     bits_q32: int = 0
@@ -62,5 +64,9 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     power_mw: int
     """Mean power of the node over the last epoch."""
     energy: EnergySplit
+    setup: EnergySplit = NO_ENERGY
+    """The part of `energy` before the start: calibration and compilation."""
+    setup_ns: int = 0
+    """How long that took."""
     credits: Credits
     processes: tuple[ProcessView, ...]

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 REPORT_BYTES_MAX: Final = 1024 * 1024 * 1024
 """A report has about 1 KiB a process; a larger file is no report."""
 
+TEXT_WIDTH: Final = 100
+"""Characters of a line of `str(report)`."""
+
 
 class Report:
     """What a run cost and earned.
@@ -197,6 +200,19 @@ class Report:
         from maxwell.observe.notebook import report_html
 
         return report_html(self)
+
+    def __str__(self) -> str:
+        """Returns the tables that a run ends with, as plain text."""
+        from rich.console import Console
+
+        from maxwell.observe.table import report_table, run_line, summary
+
+        console = Console(width=TEXT_WIDTH, color_system=None, highlight=False, markup=False)
+        with console.capture() as capture:
+            for part in (report_table(self, width=TEXT_WIDTH), "", summary(self)):
+                console.print(part)
+        lines = (line.rstrip() for line in capture.get().splitlines())
+        return "\n".join((run_line(self._record), "", *lines))
 
     def __repr__(self) -> str:
         return (

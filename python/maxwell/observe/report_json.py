@@ -1,8 +1,8 @@
 """`report.json`: a `RunRecord` as JSON and back, without loss.
 
 The format is docs/reference/report.schema.json. An integer with a unit is a decimal string, a
-count is a number; `lived_s`, `memory_byte_seconds`, `erased_bits_by_tier`, `burned_credits`, `bits`,
-`bits_per_joule` and `wall_s` are derived, for readers, and ignored when read back.
+count is a number; `lived_s`, `memory_byte_seconds`, `erased_bits_by_tier`, `burned_credits`,
+`bits`, `bits_per_joule` and `wall_s` are derived, for readers, and ignored when read back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from maxwell.observe.decimals import JsonValue, to_json
 
 NS: Final = 1_000_000_000
 
-RENAMED: Final = {"energy": "energy_uj"}
+RENAMED: Final = {"energy": "energy_uj", "setup": "setup_uj"}
 """Fields of `RunRecord` whose key in the file carries the unit."""
 
 
@@ -84,7 +84,8 @@ def report_from_json(data: bytes, *, what: str) -> RunRecord:
             hint="read it with the version of Maxwell that wrote it",
         )
     for name, key in RENAMED.items():
-        fields[name] = fields.pop(key, None)
+        if key in fields:
+            fields[name] = fields.pop(key)
     try:
         # Not strict: decimal strings become the integers that they stand for.
         return msgspec.convert(fields, RunRecord, strict=False)

@@ -141,6 +141,12 @@ def unfinished_process(events: Path, name: str) -> ProcessRecord:
                     life.see(event.t_ns, columns)
         elif event.text("process") == name:
             life.take(event)
+    if not fleet:
+        raise ConfigError(
+            f"no events yet: {events}: the run was killed, or is looked at, before it had started",
+            code="MX1002",
+            hint="nothing has run: no process was placed and nothing was charged",
+        )
     if name not in fleet:
         raise ConfigError(
             f"no such process in this run: {name!r}",
