@@ -116,13 +116,13 @@ class JudgingQueue:
     def _serve(
         self, process: ProcessId, queue: _Queue, budget_ns: int, *, whole_node: bool = True
     ) -> None:
+        start_ns = self._clock_ns()
         while queue.waiting:
             if self._bounded and (
                 queue.debt_ns >= budget_ns or (whole_node and self._node_debt_ns >= NODE_NS)
             ):
                 return
             stream, cost, lines = queue.waiting[0]
-            start_ns = self._clock_ns()
             line = next(lines, None)
             if line is None:
                 queue.waiting.popleft()
@@ -131,6 +131,7 @@ class JudgingQueue:
             self._turns += 1
             queue.served = self._turns
             self._judge(process, stream, line)
-            used_ns = self._clock_ns() - start_ns
+            now_ns = self._clock_ns()
+            used_ns, start_ns = now_ns - start_ns, now_ns
             queue.debt_ns += used_ns
             self._node_debt_ns += used_ns
