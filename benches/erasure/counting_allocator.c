@@ -1,6 +1,11 @@
 /* counting_allocator: malloc and its kin, wrapped by the linker (--wrap), which remember what was
  * asked for and print at exit how many bytes were freed: by free, and by realloc where a block
- * shrank or moved. A move is what the allocator beneath does with it. Native; no thread may be about.
+ * shrank or moved. Native; no thread may be about.
+ *
+ * When a realloc moves is an allocator's own business, and what is freed depends on it. This one
+ * keeps blocks in the size classes of the guests' allocator (Zig's C library): powers of two of the
+ * size, a header of 16 bytes and a word of 4; from 64 KiB on, powers of two of pages of 64 KiB. A
+ * block moves when its class changes.
  *
  * Link: cc -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free PROGRAM.c THIS.c */
 #include <stdint.h>
@@ -9,12 +14,25 @@
 #include <string.h>
 
 #define HEADER 16u
+#define WORD 4u
+#define PAGE 65536u
 
 void *__real_malloc(size_t bytes);
-void *__real_realloc(void *block, size_t bytes);
 void __real_free(void *block);
 
 static uint64_t freed_bytes;
+
+static size_t power_of_two(size_t least) {
+    size_t power = 8;
+    while (power < least) power *= 2;
+    return power;
+}
+
+static size_t class_bytes(size_t bytes) {
+    size_t needed = bytes + HEADER + WORD;
+    if (power_of_two(needed) < PAGE) return power_of_two(needed);
+    return power_of_two((needed + WORD + PAGE - 1) / PAGE * 8) / 8 * PAGE;
+}
 
 static void report(void) { fprintf(stderr, "freed %llu\n", (unsigned long long)freed_bytes); }
 
@@ -35,7 +53,9 @@ static size_t size_of(const void *block) {
     return bytes;
 }
 
-void *__wrap_malloc(size_t bytes) { return remember(__real_malloc(bytes + HEADER), bytes); }
+void *__wrap_malloc(size_t bytes) {
+    return remember(__real_malloc(class_bytes(bytes)), bytes);
+}
 
 void *__wrap_calloc(size_t count, size_t size) {
     void *block = __wrap_malloc(count * size);
@@ -55,12 +75,13 @@ void *__wrap_realloc(void *block, size_t bytes) {
         return NULL;
     }
     size_t old_bytes = size_of(block);
-    void *moved = __real_realloc((char *)block - HEADER, bytes + HEADER);
-    if (moved == NULL) return NULL;
-    if (moved != (char *)block - HEADER) {
-        freed_bytes += old_bytes;
-    } else if (bytes < old_bytes) {
-        freed_bytes += old_bytes - bytes;
+    if (class_bytes(bytes) == class_bytes(old_bytes)) {
+        if (bytes < old_bytes) freed_bytes += old_bytes - bytes;
+        return remember((char *)block - HEADER, bytes);
     }
-    return remember(moved, bytes);
+    void *moved = __wrap_malloc(bytes);
+    if (moved == NULL) return NULL;
+    memcpy(moved, block, bytes < old_bytes ? bytes : old_bytes);
+    __wrap_free(block);
+    return moved;
 }

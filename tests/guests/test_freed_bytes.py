@@ -1,8 +1,7 @@
 """Goal: the counted allocator of a guest sees what an instrumented native allocator sees.
 
 Method: the same C sources natively, with malloc and its kin wrapped by the linker, and as a guest
-whose module is rewritten as admission does it; the sums may differ by 1 % (where a `realloc` moves
-is the allocator's own business; everything else is exact).
+whose module is rewritten as admission does it; the sums may differ by 1 %.
 """
 
 from __future__ import annotations

@@ -79,7 +79,8 @@ pub(crate) fn clear(memory: &mut [u8], (start, end): (usize, usize), fresh_from:
 /// Gives whole pages back to the machine: they read as zero from now on. Returns whether it did.
 #[allow(unsafe_code)]
 fn give_back(pages: &mut [u8]) -> bool {
-    let whole = pages.as_ptr().align_offset(PAGE_BYTES) == 0 && pages.len() % PAGE_BYTES == 0;
+    let whole =
+        pages.as_ptr().align_offset(PAGE_BYTES) == 0 && pages.len().is_multiple_of(PAGE_BYTES);
     if pages.is_empty() || !whole {
         return false;
     }

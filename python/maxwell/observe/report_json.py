@@ -26,7 +26,7 @@ RENAMED: Final = {"energy": "energy_uj", "setup": "setup_uj"}
 def erased_bits_by_tier(process: ProcessRecord) -> dict[str, int]:
     """Returns the bits that a process erased: freed, discarded, and left at its death."""
     by_tier = {"t1": process.freed_bits, "discard": process.discarded_bits}
-    return {**by_tier, "death": process.erased_bits - sum(by_tier.values())}
+    return {**by_tier, "death": max(process.erased_bits - sum(by_tier.values()), 0)}
 
 
 def report_to_json(record: RunRecord) -> dict[str, JsonValue]:

@@ -510,10 +510,8 @@ proptest! {
             let at = at.index(wasm.len());
             wasm[at] = byte;
         }
-        if is_valid(&wasm).is_ok() {
-            if let Some(rewritten) = rewrite(&wasm).unwrap() {
-                prop_assert_eq!(is_valid(&rewritten.wasm), Ok(()));
-            }
+        if is_valid(&wasm).is_ok() && let Some(rewritten) = rewrite(&wasm).unwrap() {
+            prop_assert_eq!(is_valid(&rewritten.wasm), Ok(()));
         }
         let _ = rewrite(&wasm);
         wasm.truncate(cut.index(wasm.len()));
