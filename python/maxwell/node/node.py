@@ -151,7 +151,10 @@ class Node:
             )
             self._place = stack.enter_context(Workplace())
             self._information = Information(
-                self._economy.questions, self._journal, self._place.folder
+                self._economy.questions,
+                self._journal,
+                self._place.folder,
+                reference=self._config.quality_bits_per_joule,
             )
             self._admit()
             self._open_slots()
@@ -700,9 +703,18 @@ class Node:
             if entry.is_alive:
                 self._economy.ledger.settle(entry.pid, slots[entry.pid])
         self._economy.check(slots)
+        self._settle_qualities()
         self._pay_income()
         self._note_refusals()
         self._show(slots)
+
+    def _settle_qualities(self) -> None:
+        entries = self._by_name.values()
+        for account, ppm in self._information.settle_qualities(entries, self._elapsed_ns):
+            number = self._account_number(account)
+            for cell in self._cells:
+                if cell.is_open:
+                    cell.queue({"op": "quality", "account": number, "ppm": ppm})
 
     def _read_slots(self) -> dict[int, Slot]:
         pids = [entry.pid for entry in self._entries.values() if entry.is_alive]
