@@ -12,6 +12,7 @@ import struct
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -347,7 +348,7 @@ def test_the_example_runs_as_its_page_says(tmp_path: Path) -> None:
 def test_quality_lets_the_learner_outbid_an_equal_loop(tmp_path: Path) -> None:
     """With equal bids a loop and the learner share the core; with qualities the learner leads."""
 
-    def learnt(out: Path | None = None, **node: object) -> Run:
+    def learnt(node: dict[str, Any], out: Path | None = None) -> Run:
         return run(
             [
                 asked("learner", "samples:learner.wasm", bid_ppm=2_000_000),
@@ -360,7 +361,8 @@ def test_quality_lets_the_learner_outbid_an_equal_loop(tmp_path: Path) -> None:
             **node,
         )
 
-    plain, ranked = learnt(), learnt(quality_bits_per_joule=10_000, out=tmp_path / "out")
+    plain = learnt({})
+    ranked = learnt({"quality_bits_per_joule": 10_000}, tmp_path / "out")
     assert plain["learner"].bits_q32 == ranked["learner"].bits_q32
     # Half of the core until it has finished, against nearly all of it after the first settlement.
     assert ranked["learner"].died_ns < 0.85 * plain["learner"].died_ns
