@@ -505,7 +505,8 @@ class Node:
         """Tells a purse what its beliefs earned, and closes what can pay no longer."""
         if credits and entry.is_alive:
             self._fund(entry, credits)
-        self._close_rewards()
+        if self._economy.questions.any_empty():
+            self._close_rewards()
 
     def _settle(self, entry: Entry) -> None:
         if entry.is_alive:
