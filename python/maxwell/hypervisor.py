@@ -189,8 +189,9 @@ class Hypervisor:
             name: what processes subscribe to.
             sponsor: who pays.
             resolver: `"prime"`, `"regex"`, `"python:module:function"`, or a function that gets a
-                result line and returns whether it is worth paying.
-            pays: for each distinct result, such as `"5 mJ"`.
+                result line and returns whether it is worth paying; `"stream"` or `"predicate"`
+                pay by the bit.
+            pays: for each distinct result, such as `"5 mJ"`, or for each bit.
             options: the resolver's own keys, such as `pattern` and `direction`.
         """
         if not isinstance(resolver, str):

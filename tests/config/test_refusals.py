@@ -104,6 +104,9 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     "unknown resolver": (
         PROCESS + SPONSOR + REWARD.replace('"prime"', '"primes"'), "MX1012", "'primes'", "'prime'"
     ),
+    "quality of nothing": (
+        "[node]\nquality_bits_per_joule = 0\n" + PROCESS, "MX1006", "quality_bits_per_joule", "from 1"
+    ),
     "stream without a text": (PROCESS + SPONSOR + STREAM, "MX1012", "'file' is missing", "text"),
     "stream option": (
         PROCESS + SPONSOR + STREAM + 'file = "t"\nchunks = 2\n', "MX1001", "'chunks'", "'chunk'"

@@ -19,7 +19,7 @@ import pytest
 from maxwell.node.view import NodeView
 from maxwell.observe.events import read_events
 from support.fleets import Run, process, run
-from support.guests import SLEEP_FOREVER, hostile_set, program, write
+from support.guests import REPOSITORY, SLEEP_FOREVER, hostile_set, program, write
 from support.program import (
     assert_no_inside_view,
     assert_refused,
@@ -126,6 +126,40 @@ def test_deaths_of_cells_do_not_add_up_to_an_end(tmp_path: Path) -> None:
     assert len(killer.killed) == 3
     assert len(result.events("cell_restarted")) == 3
     assert "deadline" in result.outcomes.values()
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_killed_cell_makes_no_debt_of_stakes(tmp_path: Path, deterministic: bool) -> None:
+    """Stakes that were locked, and those that nobody has booked yet, are still in the lease."""
+    killer = CellKiller(1)
+    result = run(
+        [
+            process(name, f"samples:{name}.wasm", funds="2 J", rewards=["text"])
+            for name in ("learner", "noise", "copier", "looper")
+        ],
+        sponsors=[{"name": "reader", "escrow": "2 J"}],
+        rewards=[
+            {
+                "name": "text",
+                "sponsor": "reader",
+                "resolver": "stream",
+                "file": str(REPOSITORY / "examples/information/devil.txt"),
+                "pays": "3 uJ",
+            }
+        ],
+        deterministic=deterministic,
+        duration="1 s",
+        on_view=killer,
+        out=tmp_path / "run",
+    )
+    assert len(killer.killed) == 1
+    assert result.outcomes["looper"] == "lost"
+    for record in result.report.record.processes:
+        out = record.paid_credits + record.stake_lost_credits + record.returned_credits
+        assert out == 2_000_000 + record.earned_credits, record.name
+    assert result.report.credits.escrowed == 2_000_000 + sum(
+        p.stake_lost_credits - p.earned_credits for p in result.report.record.processes
+    )
 
 
 def test_the_only_cell_is_killed(tmp_path: Path) -> None:

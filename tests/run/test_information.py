@@ -12,6 +12,7 @@ import struct
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -342,3 +343,29 @@ def test_the_example_runs_as_its_page_says(tmp_path: Path) -> None:
     assert "52,364" in shown
     why = maxwell("why", "noise", "--run", str(out), cwd=tmp_path)
     assert "of stakes went to the sponsor" in " ".join(why.out.decode().split())
+
+
+def test_quality_lets_the_learner_outbid_an_equal_loop(tmp_path: Path) -> None:
+    """With equal bids a loop and the learner share the core; with qualities the learner leads."""
+
+    def learnt(node: dict[str, Any], out: Path | None = None) -> Run:
+        return run(
+            [
+                asked("learner", "samples:learner.wasm", bid_ppm=2_000_000),
+                asked("loop", "samples:spin.wasm", bid_ppm=2_000_000, rewards=[]),
+            ],
+            sponsors=SPONSORS,
+            rewards=[stream(limit=20_000)],
+            duration="1 s",
+            out=out,
+            **node,
+        )
+
+    plain = learnt({})
+    ranked = learnt({"quality_bits_per_joule": 10_000}, tmp_path / "out")
+    assert plain["learner"].bits_q32 == ranked["learner"].bits_q32
+    # Half of the core until it has finished, against nearly all of it after the first settlement.
+    assert ranked["learner"].died_ns < 0.85 * plain["learner"].died_ns
+    qualities = {e.text("account"): e.integer("quality_ppm") for e in ranked.events("quality")}
+    assert qualities["learner"] > 1_000_000
+    assert qualities["loop"] < 500_000

@@ -301,6 +301,14 @@ impl Cell {
                 }
                 Ok(())
             }
+            // An account without a process here gets its quality with its first one.
+            ToCell::Quality { account, ppm } => match self.account_index.get(&account) {
+                Some(&index) => {
+                    let bidder = self.accounts[index].bidder;
+                    self.auction.set_quality(bidder, ppm).map_err(bug)
+                }
+                None => Ok(()),
+            },
             ToCell::Kill { pid, outcome, reason } => match self.by_pid.get(&pid) {
                 Some(&index) => self.end(index, &outcome, reason),
                 None => Ok(()),

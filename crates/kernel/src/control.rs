@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::energy::EnergyModel;
+use crate::purse::PPM;
 use crate::requests::RequestTerms;
 
 /// The first frame a cell gets: what it is.
@@ -116,9 +117,16 @@ pub struct Spawn {
     /// Stake of each of its reports, credits.
     #[serde(default)]
     pub report_stake: u64,
+    /// Quality of its account, ppm.
+    #[serde(default = "quality_one")]
+    pub quality_ppm: u64,
     /// Streams that it is asked about.
     #[serde(default)]
     pub questions: Vec<StreamQuestion>,
+}
+
+fn quality_one() -> u64 {
+    PPM
 }
 
 /// Parent to cell.
@@ -161,6 +169,13 @@ pub enum ToCell {
         question: u32,
         /// Whether a sponsor still pays.
         open: bool,
+    },
+    /// Change the quality of an account's bids.
+    Quality {
+        /// Whose.
+        account: u64,
+        /// 1/8 to 8, ppm.
+        ppm: u64,
     },
     /// End a process.
     Kill {

@@ -65,6 +65,7 @@ _NODE = (
     "idle_power",
     "quantum_fuel",
     "slice_quanta",
+    "quality_bits_per_joule",
 )
 _ACCOUNT = ("name", "funds", "income_share")
 _SPONSOR = ("name", "escrow")
@@ -321,6 +322,11 @@ def _node(table: Table, cpus: int) -> NodeConfig:
         slice_quanta=table.integer(
             "slice_quanta", default=SLICE_QUANTA_DEFAULT, least=1, most=1_000
         ),
+        quality_bits_per_joule=table.integer(
+            "quality_bits_per_joule", default=0, least=1, most=10**12
+        )
+        if table.has("quality_bits_per_joule")
+        else None,
     )
 
 

@@ -48,6 +48,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Idle power of the whole node; None lets calibration decide."""
     quantum_fuel: int = QUANTUM_FUEL_DEFAULT
     slice_quanta: int = SLICE_QUANTA_DEFAULT
+    quality_bits_per_joule: int | None = None
+    """Bits per joule of quality one; None leaves every quality at one (contract 6)."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):

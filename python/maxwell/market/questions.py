@@ -184,6 +184,10 @@ class QuestionBook:
         """Returns whether the sponsor's escrow holds anything."""
         return self._can_pay(question)
 
+    def any_empty(self) -> bool:
+        """Returns whether some question's escrow is empty. O(questions)."""
+        return not all(self._can_pay(question) for question in self._questions.values())
+
     def close_empty(self, process: int) -> list[int]:
         """Returns the numbers of the process's streams whose escrow is empty, each once."""
         closing = [

@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
+from maxwell.market.quality import QUALITY_ONE_PPM, Quality
 from maxwell.market.questions import Claim
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from maxwell.market.questions import QuestionBook, Score, Stream
@@ -26,9 +28,19 @@ class Information:
         book: the questions and their money.
         journal: whom to tell.
         folder: a private folder of the run, where cells find the texts.
+        reference: bits per joule of quality one; None leaves all qualities at one.
     """
 
-    def __init__(self, book: QuestionBook, journal: Journal, folder: Path) -> None:
+    def __init__(
+        self,
+        book: QuestionBook,
+        journal: Journal,
+        folder: Path,
+        *,
+        reference: int | None = None,
+    ) -> None:
+        self._reference = reference
+        self._qualities: dict[str, Quality] = {}
         self._book = book
         self._journal = journal
         self._paths: dict[str, Path] = {}
@@ -72,6 +84,7 @@ class Information:
     def spawn_fields(self, entry: Entry) -> Message:
         """Returns what a cell must know of a process's questions."""
         return {
+            "quality_ppm": self.quality_ppm(entry.config.account),
             "report_stake": self._book.report_stake_credits(entry.pid),
             "questions": [
                 self._stream_fields(number, stream)
@@ -89,6 +102,33 @@ class Information:
             "deadline_ns": stream.options.deadline_ns,
             "open": self._book.can_pay(stream),
         }
+
+    def quality_ppm(self, account: str) -> int:
+        """Returns an account's quality: one, unless the fleet says otherwise."""
+        if self._reference is None:
+            return QUALITY_ONE_PPM
+        return self._quality_of(account).ppm
+
+    def settle_qualities(self, entries: Iterable[Entry], now_ns: int) -> list[tuple[str, int]]:
+        """Settles the qualities of all accounts; returns those that changed, in ppm."""
+        if self._reference is None:
+            return []
+        sums: dict[str, tuple[int, int]] = {}
+        for entry in entries:
+            bits, energy_uj = sums.get(entry.config.account, (0, 0))
+            used_uj = 0 if entry.slot is None else entry.slot.energy_uj
+            sums[entry.config.account] = (bits + entry.bits_q32, energy_uj + used_uj)
+        changed: list[tuple[str, int]] = []
+        for account, (bits, energy_uj) in sums.items():
+            quality = self._quality_of(account)
+            if quality.settle(bits_q32=bits, energy_uj=energy_uj):
+                changed.append((account, quality.ppm))
+                self._journal.event("quality", now_ns, account=account, quality_ppm=quality.ppm)
+        return changed
+
+    def _quality_of(self, account: str) -> Quality:
+        assert self._reference is not None
+        return self._qualities.setdefault(account, Quality(self._reference))
 
     def on_block(self, entry: Entry, event: Beliefs, now_ns: int) -> int:
         """Books a block of a stream; returns the credits for the purse."""

@@ -169,7 +169,10 @@ class Node:
             self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
             self._information = Information(
-                self._economy.questions, self._journal, self._place.folder
+                self._economy.questions,
+                self._journal,
+                self._place.folder,
+                reference=self._config.quality_bits_per_joule,
             )
             self._admit()
             self._open_slots()
@@ -552,7 +555,8 @@ class Node:
         """Tells a purse what its beliefs earned, and closes what can pay no longer."""
         if credits and entry.is_alive:
             self._fund(entry, credits)
-        self._close_rewards()
+        if self._economy.questions.any_empty():
+            self._close_rewards()
 
     def _settle(self, entry: Entry) -> None:
         if entry.is_alive:
@@ -803,9 +807,18 @@ class Node:
             self._journal.receipts.epoch(
                 self._elapsed_ns, alive, slots, self._economy.ledger, self._reading
             )
+        self._settle_qualities()
         self._pay_income()
         self._note_refusals()
         self._show(slots)
+
+    def _settle_qualities(self) -> None:
+        entries = self._by_name.values()
+        for account, ppm in self._information.settle_qualities(entries, self._elapsed_ns):
+            number = self._account_number(account)
+            for cell in self._cells:
+                if cell.is_open:
+                    cell.queue({"op": "quality", "account": number, "ppm": ppm})
 
     def _read_slots(self) -> dict[int, Slot]:
         pids = [entry.pid for entry in self._entries.values() if entry.is_alive]

@@ -41,7 +41,7 @@ impl Cell {
         if self.by_pid.contains_key(&spawn.pid) || spawn.slot >= self.slots.capacity() {
             return Err(KernelError::Protocol(format!("process {} twice", spawn.pid)));
         }
-        let (pid, account) = (spawn.pid, self.account(spawn.account)?);
+        let (pid, account) = (spawn.pid, self.account(spawn.account, spawn.quality_ppm)?);
         let pause = PauseSlot::default();
         let rates = RentRates {
             per_process: self.config.rent_per_process,
@@ -102,11 +102,12 @@ impl Cell {
         Ok(())
     }
 
-    fn account(&mut self, account: u64) -> Result<usize> {
+    fn account(&mut self, account: u64, quality_ppm: u64) -> Result<usize> {
         if let Some(&index) = self.account_index.get(&account) {
             return Ok(index);
         }
         let bidder = self.auction.add(account).map_err(bug)?;
+        self.auction.set_quality(bidder, quality_ppm).map_err(bug)?;
         let index = self.accounts.len();
         self.accounts.push(Account::new(bidder));
         self.account_index.insert(account, index);
