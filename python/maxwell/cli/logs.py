@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -41,7 +41,7 @@ def command(settings: Settings, *, process: str, run: Path | None) -> int:
     return 0
 
 
-def _copy(file: Path, target: IO[str]) -> None:
+def _copy(file: Path, target: TextIO) -> None:
     """Copies a file; on a terminal without the characters that command it."""
     with file.open("rb") as source:
         while data := source.read(CHUNK_BYTES):
