@@ -159,8 +159,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """To other processes."""
     returned: int
     """Back to its account, at the end."""
+    requests: int
+    """For outbound requests."""
+    stakes_lost: int
+    """To sponsors."""
     balance: int
-    """What it holds, slice escrow and bond included, and what is on its way to its purse."""
+    """What it holds: slice escrow, bond, stakes, requests in advance, and what is on its way."""
 
 
 class _Lease(msgspec.Struct):
@@ -181,6 +185,12 @@ class _Lease(msgspec.Struct):
     admission: int = 0
     given_back: int = 0
     """Credits that went back to the account when it was closed."""
+    requests_held: int = 0
+    """Of `sent`, what was taken in advance for outbound requests."""
+    requests_open: int = 0
+    """Of it, what is not settled."""
+    requests_paid: int = 0
+    stakes_lost: int = 0
     staked: int = 0
     """Booked stakes; what was not lost of them was granted again."""
     returned: int = 0
@@ -322,9 +332,11 @@ class Ledger:
             premium=lease.premium,
             rent=lease.rent,
             tax=lease.tax,
-            sent=lease.sent,
+            sent=lease.sent - lease.requests_held,
             returned=lease.given_back,
-            balance=self.lease_balance(process),
+            requests=lease.requests_paid,
+            stakes_lost=lease.stakes_lost,
+            balance=self.lease_balance(process) + lease.requests_open,
         )
 
     # Leases.
@@ -413,6 +425,8 @@ class Ledger:
         lease = self._open(process)
         self._book.post(("lease", process), REQUESTS, credits, kind="request held")
         lease.sent += credits
+        lease.requests_held += credits
+        lease.requests_open += credits
 
     def settle_request(self, process: ProcessId, held: int, price: int) -> bool:
         """Pays the commons for an outbound request and gives the rest back.
@@ -437,8 +451,12 @@ class Ledger:
         rest = held - price
         target: Key = ("lease", process) if lease.is_open else ("account", lease.account)
         self._book.post(REQUESTS, target, rest, kind="request returned")
+        lease.requests_open -= held
+        lease.requests_paid += price
         if lease.is_open:
             lease.granted += rest
+        else:
+            lease.given_back += rest
         return lease.is_open
 
     def take_stake(self, process: ProcessId, credits: int) -> None:
@@ -467,7 +485,12 @@ class Ledger:
         lease = self._open(process)
         self._book.post(("lease", process), ("sponsor", sponsor), credits, kind="stake")
         lease.granted -= credits
-        assert lease.granted >= lease.funded_seen
+        lease.stakes_lost += credits
+        if lease.granted < lease.funded_seen:
+            raise InternalError(
+                f"process {process!r} lost {credits} credits that its purse was told of",
+                code="MX1304",
+            )
 
     def settle(self, process: ProcessId, slot: SlotLike) -> None:
         """Books what the slot says since the last call: burned, premium, rent and tax.
