@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from maxwell.cli.console import print_data, print_note, stderr_console
-from maxwell.cli.logs import start_logging
+from maxwell.cli.logging_setup import start_logging
 from maxwell.cli.settings import Settings, common_options
 from maxwell.errors import ConfigError
 
