@@ -128,6 +128,11 @@ bench: build fleet ## Runs every file of benches/: one JSON object a line on std
 		crate="$${file#crates/}"; name="$${file##*/}"; \
 		cargo bench --locked --quiet -p "maxwell-$${crate%%/*}" --bench "$${name%.rs}"; done
 
+LAB_OUT ?= docs/experiments/scientist-vs-leech
+.PHONY: lab
+lab: build ## Measures scientist versus leech: table and figure, 13 minutes on two idle cores.
+	$(BIN)/maxwell lab leech-sweep --seeds 1,2,3 --others-joules-per-core 20 --out $(LAB_OUT)
+
 .PHONY: docs
 docs: $(NATIVE_STAMP) ## Builds the documentation into docs/_build/html; warnings are errors.
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

@@ -63,21 +63,20 @@ class CommandLine(Generated):
             context = click.Context(program, info_name="maxwell")
             command = program.get_command(context, name)
             assert command is not None
-            own = click.Context(command, info_name=name, parent=context)
-            yield f"**maxwell {name}**"
-            yield ""
-            yield "```text"
-            yield from command.get_help(own).splitlines()
-            yield "```"
-            yield ""
-            for inner in command.commands.values() if isinstance(command, click.Group) else ():
-                yield f"**maxwell {name} {inner.name}**"
-                yield ""
-                yield "```text"
-                below = click.Context(inner, info_name=inner.name, parent=own)
-                yield from inner.get_help(below).splitlines()
-                yield "```"
-                yield ""
+            yield from self._help(command, name, context)
+
+    def _help(self, command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+        """Yields a verb's help, and that of the verbs below it."""
+        own = click.Context(command, info_name=name, parent=parent)
+        yield f"**{own.command_path}**"
+        yield ""
+        yield "```text"
+        yield from command.get_help(own).splitlines()
+        yield "```"
+        yield ""
+        if isinstance(command, click.Group):
+            for below, subcommand in command.commands.items():
+                yield from self._help(subcommand, below, own)
 
 
 SCHEMA = Path(__file__).resolve().parents[1] / "reference/report.schema.json"

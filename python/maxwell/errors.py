@@ -4,7 +4,8 @@ An error's text says what failed and quotes the value; its `hint` says what to d
 changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATIONS`.
 
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
-ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX19xx Maxwell itself.
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX19xx Maxwell itself (from
+MX1950 on its experiments).
 """
 
 from __future__ import annotations
@@ -121,6 +122,12 @@ class AuctionError(MaxwellError):
     default_code = "MX1500"
 
 
+class LabError(MaxwellError):
+    """An experiment of `maxwell lab` could not be run to its end."""
+
+    default_code = "MX1950"
+
+
 class InternalError(MaxwellError):
     """An invariant of Maxwell broke. This is a bug: please report it with the run's seed."""
 
@@ -231,9 +238,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "the account's `funds` out: it is then the sum of its processes' funds."
     ),
     "MX1012": (
-        "A reward cannot be resolved as written: its resolver is unknown or not in this version, "
-        "an option does not fit the resolver, its regular expression does not compile or has not "
-        "exactly one capture group, or its Python function cannot be imported."
+        "A reward cannot be resolved as written: its resolver is unknown, an option does not fit "
+        "the resolver, its regular expression does not compile or has not exactly one capture "
+        "group, its Python function cannot be imported, or the text of its stream cannot be read, "
+        "is empty or has a symbol outside its alphabet."
     ),
     "MX1013": (
         "The power cap is not above the node's idle power. The idle draw is paid from the cap "
@@ -434,6 +442,15 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "The node could not start or go on for want of something of the operating system: shared "
         "memory for the meters, a process for a cell, a core to pin it to. `maxwell doctor` shows "
         "what this machine offers and lacks."
+    ),
+    "MX1950": (
+        "An experiment needs a package that is not installed. The baselines of `maxwell lab` run "
+        "guests on the stock engine, the Python package `wasmtime`, which Maxwell itself does not "
+        'use: `pip install "maxwell-hypervisor[lab]"` installs it.'
+    ),
+    "MX1951": (
+        "A process of an experiment could not be started, ended by itself, or got no time. The "
+        "message carries its last words. No figure of that side is shown, since it would be wrong."
     ),
     "MX1900": (
         "An invariant of Maxwell broke. This is a bug, not something that you did: please report "

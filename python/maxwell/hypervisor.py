@@ -189,8 +189,9 @@ class Hypervisor:
             name: what processes subscribe to.
             sponsor: who pays.
             resolver: `"prime"`, `"regex"`, `"python:module:function"`, or a function that gets a
-                result line and returns whether it is worth paying.
-            pays: for each distinct result, such as `"5 mJ"`.
+                result line and returns whether it is worth paying; `"stream"` or `"predicate"`
+                pay by the bit.
+            pays: for each distinct result, such as `"5 mJ"`, or for each bit.
             options: the resolver's own keys, such as `pattern` and `direction`.
         """
         if not isinstance(resolver, str):
@@ -375,6 +376,8 @@ def run_fleet(
     out: Path | None = None,
     on_view: OnView | None = None,
     on_output: OnOutput | None = None,
+    resolvers: Mapping[str, Resolver] | None = None,
+    until: Callable[[NodeView], bool] | None = None,
     on_compile: OnCompile | None = None,
 ) -> Report:
     """Runs a fleet and returns its report; Ctrl-C and SIGTERM settle first.
@@ -384,6 +387,8 @@ def run_fleet(
         out: the run's folder, which exists; None keeps no events.
         on_view: called once an epoch.
         on_output: called with process, stream, data and bytes lost before it.
+        resolvers: resolvers by reward name, in place of what the configuration names.
+        until: called once an epoch; the run ends like one whose duration is over when it is True.
         on_compile: called before the start for each module that takes time to compile.
 
     Raises:
@@ -391,7 +396,15 @@ def run_fleet(
         GuestError: a module was refused; nothing has run then.
         InternalError: an invariant failed.
     """
-    return _run(config, out=out, on_view=on_view, on_output=on_output, on_compile=on_compile)
+    return _run(
+        config,
+        out=out,
+        on_view=on_view,
+        on_output=on_output,
+        resolvers=resolvers,
+        until=until,
+        on_compile=on_compile,
+    )
 
 
 def _run(
@@ -402,9 +415,16 @@ def _run(
     on_output: OnOutput | None,
     resolvers: Mapping[str, Resolver] | None = None,
     started: Callable[[Node], None] | None = None,
+    until: Callable[[NodeView], bool] | None = None,
     on_compile: OnCompile | None = None,
 ) -> Report:
-    journal = Journal(out, on_view, on_output, on_compile)
+    def show(view: NodeView) -> None:
+        if on_view is not None:
+            on_view(view)
+        if until is not None and until(view):
+            node.end("what it was run for is done")
+
+    journal = Journal(out, show, on_output, on_compile)
     try:
         node = Node(config, journal, resolvers=resolvers)
         if started is not None:

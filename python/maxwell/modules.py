@@ -91,6 +91,29 @@ def resolve_folder(ref: str, base_dir: Path, *, environ: Mapping[str, str] | Non
     return path
 
 
+def resolve_file(ref: str, base_dir: Path, *, environ: Mapping[str, str] | None = None) -> Path:
+    """Returns a file that a fleet names for the host to read; it exists.
+
+    Args:
+        ref: a path, or `cache:path`.
+        base_dir: folder that a relative path starts from: the fleet file's.
+        environ: the environment; the process's own when None.
+
+    Raises:
+        ModuleError: MX1100 for a malformed path, MX1101 when it names no file.
+    """
+    scheme, colon, rest = ref.partition(":")
+    if colon and scheme == "cache":
+        path = _below_cache(ref, rest, os.environ if environ is None else environ)
+        hint = f"{CACHE_VARIABLE} says where the cache is; prepare the file first"
+    else:
+        path = base_dir / Path(ref).expanduser()
+        hint = "paths are relative to the fleet file"
+    if not path.is_file():
+        raise ModuleError(f"no such file: {path}", code="MX1101", hint=hint)
+    return path
+
+
 def cache_dir(environ: Mapping[str, str]) -> Path:
     """Returns Maxwell's cache folder.
 

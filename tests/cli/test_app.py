@@ -86,7 +86,7 @@ def test_the_list_of_verbs_and_the_verbs_agree(verb: str) -> None:
         (
             ("zzz",),
             "no such verb: 'zzz'",
-            "verbs: run, why, logs, audit, receipt, key, demo, doctor, explain",
+            "verbs: run, why, logs, audit, receipt, key, demo, lab, doctor, explain",
         ),
         (("ps",), "no such verb: 'ps'", "`maxwell why NAME`"),
         (("top",), "no such verb: 'top'", "live table"),

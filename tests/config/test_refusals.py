@@ -17,6 +17,8 @@ PROCESS = '[[process]]\nname = "p"\nmodule = "x.wasm"\n'
 SPONSOR = '[[sponsor]]\nname = "s"\nescrow = "1 J"\n'
 REWARD = '[[reward]]\nname = "r"\nsponsor = "s"\npays = "1 mJ"\nresolver = "prime"\n'
 REGEX = REWARD.replace('"prime"', '"regex"')
+STREAM = REWARD.replace('"prime"', '"stream"')
+PREDICATE = REWARD.replace('"prime"', '"predicate"')
 
 # name: (text, code, what the message says, what the hint says)
 CASES: dict[str, tuple[str, str, str, str]] = {
@@ -102,8 +104,37 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     "unknown resolver": (
         PROCESS + SPONSOR + REWARD.replace('"prime"', '"primes"'), "MX1012", "'primes'", "'prime'"
     ),
-    "stream": (
-        PROCESS + SPONSOR + REWARD.replace('"prime"', '"stream"'), "MX1012", "not in this", "regex"
+    "quality of nothing": (
+        "[node]\nquality_bits_per_joule = 0\n" + PROCESS, "MX1006", "quality_bits_per_joule", "from 1"
+    ),
+    "stream without a text": (PROCESS + SPONSOR + STREAM, "MX1012", "'file' is missing", "text"),
+    "stream option": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nchunks = 2\n', "MX1001", "'chunks'", "'chunk'"
+    ),
+    "stream chunk": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nchunk = 257\n', "MX1012", "'257'", "1 to 256"
+    ),
+    "stream chunk of a text": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nchunk = "nan"\n', "MX1012", "'nan'", "1 to 256"
+    ),
+    "stream alphabet": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nalphabet = "aa"\n', "MX1012", "'aa'", "bytes"
+    ),
+    "stream deadline": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\ndeadline = "soon"\n', "MX1005", "'soon'", "s"
+    ),
+    "predicate test": (
+        PROCESS + SPONSOR + PREDICATE + 'test = "prim"\n', "MX1012", "'prim'", "'prime'"
+    ),
+    "predicate option": (
+        PROCESS + SPONSOR + PREDICATE + "form = 3\n", "MX1001", "'form'", "'from'"
+    ),
+    "predicate range": (
+        PROCESS + SPONSOR + PREDICATE + "from = 9\nto = 5\n", "MX1012", "'5'", "from 9"
+    ),
+    "resolver near stream": (
+        PROCESS + SPONSOR + REWARD.replace('"prime"', '"streams"'), "MX1012", "'streams'",
+        "'stream'",
     ),
     "prime option": (PROCESS + SPONSOR + REWARD + "form = 1\n", "MX1001", "'form'", "'from'"),
     "prime range": (PROCESS + SPONSOR + REWARD + "from = 9\nto = 5\n", "MX1012", "9 to 5", "≤"),

@@ -19,7 +19,7 @@ import pytest
 from maxwell.node.view import NodeView
 from maxwell.observe.events import read_events
 from support.fleets import Run, process, run
-from support.guests import SLEEP_FOREVER, hostile_set, program, write
+from support.guests import REPOSITORY, SLEEP_FOREVER, hostile_set, program, write
 from support.program import (
     assert_no_inside_view,
     assert_refused,
@@ -126,6 +126,40 @@ def test_deaths_of_cells_do_not_add_up_to_an_end(tmp_path: Path) -> None:
     assert len(killer.killed) == 3
     assert len(result.events("cell_restarted")) == 3
     assert "deadline" in result.outcomes.values()
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_killed_cell_makes_no_debt_of_stakes(tmp_path: Path, deterministic: bool) -> None:
+    """Stakes that were locked, and those that nobody has booked yet, are still in the lease."""
+    killer = CellKiller(1)
+    result = run(
+        [
+            process(name, f"samples:{name}.wasm", funds="2 J", rewards=["text"])
+            for name in ("learner", "noise", "copier", "looper")
+        ],
+        sponsors=[{"name": "reader", "escrow": "2 J"}],
+        rewards=[
+            {
+                "name": "text",
+                "sponsor": "reader",
+                "resolver": "stream",
+                "file": str(REPOSITORY / "examples/information/devil.txt"),
+                "pays": "3 uJ",
+            }
+        ],
+        deterministic=deterministic,
+        duration="1 s",
+        on_view=killer,
+        out=tmp_path / "run",
+    )
+    assert len(killer.killed) == 1
+    assert result.outcomes["looper"] == "lost"
+    for record in result.report.record.processes:
+        out = record.paid_credits + record.stake_lost_credits + record.returned_credits
+        assert out == 2_000_000 + record.earned_credits, record.name
+    assert result.report.credits.escrowed == 2_000_000 + sum(
+        p.stake_lost_credits - p.earned_credits for p in result.report.record.processes
+    )
 
 
 def test_the_only_cell_is_killed(tmp_path: Path) -> None:
@@ -246,6 +280,26 @@ def test_a_parent_killed_while_compiling_leaves_nothing(tmp_path: Path) -> None:
         child.kill()
         child.wait(50)
         await_true("the helper is gone", lambda: not any(is_running(p) for p in helpers))
+
+
+def test_an_admission_process_dies_with_its_parent() -> None:
+    """Goal: not even one that hangs is left. Method: a parent whose helper asks as admission does
+    and then sleeps is killed; a helper that comes too late sees that its parent has gone."""
+    helper = (
+        "import os, time; from maxwell.node.admit import die_with_parent; "
+        "print(os.getpid(), die_with_parent(os.getppid()), die_with_parent(1 << 30), flush=True); "
+        "time.sleep(600)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {helper!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        pid, asked, late = child.stdout.readline().split()
+        assert (asked, late) == ("True", "False")
+        assert is_running(int(pid))
+        child.kill()
+    await_true("the helper is gone", lambda: not is_running(int(pid)))
 
 
 def children_of(pid: int, word: bytes) -> list[int]:

@@ -69,13 +69,15 @@ class Life:
         admission, burned, premium, rent, tax = self.spent
         meters = [burned * 10, burned * 3, 4, 5, burned // 100, 9, 65536, 65536, 0]
         money = [self.leased, 0, 0, admission, burned, premium, rent, tax, 0, self.returned]
-        money += [balance, balance // 3, balance // 4, 0]
+        money += [balance, balance // 3, balance // 4, 0, 0, 0, 0]
         return {
             16: dict(enumerate(meters, 1)),
             17: dict(enumerate(money, 1)),
             18: {1: burned, 2: 0, 3: burned * 2 // 5, 4: "simulated"},
             19: {1: 1_500_000, 2: 1_000_000},
-            20: {0: tax * 2048 if ending else 0},
+            20: {0: tax * 2048 if ending else 0, 1: 0, 2: 0},
+            21: dict.fromkeys(range(1, 6), 0),
+            22: {1: 0},
         }
 
 

@@ -149,11 +149,11 @@ def root(leaves: list[bytes]) -> bytes:
 
 def check_receipt(r: Any) -> None:
     need(isinstance(r, dict) and r.get(0) == 1, "version")
-    for part in (16, 17, 18, 19, 20):
+    for part in range(16, 23):
         need(isinstance(r.get(part), dict), "components")
     try:
         c, e = r[17], r[18]
-        need(sum(c[k] for k in (1, 2, 3)) == sum(c[k] for k in range(4, 12)), "credits")
+        need(sum(c[k] for k in (1, 2, 3)) == sum(c[k] for k in (*range(4, 12), 15, 16)), "credits")
         need(c[12] + c[13] <= c[11], "escrow")
         need(e[1] == e[2] + c[5], "energy")
         need(r[9] <= r[10], "interval")
@@ -165,7 +165,7 @@ def check_receipt(r: Any) -> None:
 PLACES = {
     "minted": 1, "held": 2, "leased": 3, "escrowed": 4, "burned": 5, "commons": 6, "expired": 7,
 }  # fmt: skip
-NOW = {(16, 7), (17, 11), (17, 12), (17, 13), (18, 3), (18, 4), (19, 1), (19, 2)}
+NOW = {(16, 7), (17, 11), (17, 12), (17, 13), (18, 3), (18, 4), (19, 1), (19, 2), (21, 1), (21, 2)}
 
 
 def verify_file(data: bytes, key: bytes | None = None) -> tuple[Any, dict[int, list[Any]], Any]:
@@ -196,7 +196,7 @@ def verify_file(data: bytes, key: bytes | None = None) -> tuple[Any, dict[int, l
                 b = chain[-1]
                 need(11 not in b and b[10] == r[9], "after the end")
                 need(all(b[k] == r[k] for k in range(1, 7)), "identity")
-                for part in (16, 17, 18, 19, 20):
+                for part in range(16, 23):
                     for k, v in b[part].items():
                         need((part, k) in NOW or v <= r[part][k], "shrinks")
             chain.append(r)
@@ -217,10 +217,10 @@ def verify_folder(folder: Path, key: bytes | None = None) -> None:
     need(s[9] == [[p, len(chains[p]), heads[p]] for p in sorted(chains)], "heads")
     ends = [chain[-1] for chain in chains.values()]
     need(all(11 in r for r in ends), "endings")
-    need(s[13] == {k: sum(r[17][k] for r in ends) for k in range(1, 15)}, "sums")
+    need(s[13] == {k: sum(r[17][k] for r in ends) for k in range(1, 18)}, "sums")
     c, e, t = s[10], s[11], s[13]
     need(c[1] == sum(c[k] for k in range(2, 8)), "minted")
-    need(c[5] == t[5] and c[6] == t[4] + t[6] + t[7] + t[8] - c[8], "burned, commons")
+    need(c[5] == t[5] and c[6] == t[4] + t[6] + t[7] + t[8] + t[15] - c[8], "burned, commons")
     need(c[3] == t[11] and t[9] == t[3], "leased, sent")
     need(e[1] == e[2] + e[3] + e[4] + e[5], "metered")
     need(e[2] == c[5] + e[6] == sum(r[18][1] for r in ends), "processes")

@@ -137,7 +137,9 @@ def check_sums(report: Report) -> None:
     assert record.uncollected_uj == sum(p.uncollected_uj for p in record.processes)
     burned = 0
     for p in record.processes:
-        figures = {name: getattr(p, name) for name in p.__struct_fields__}
+        # Bits are the one figure with a sign.
+        signed = {"bits_q32"}
+        figures = {n: getattr(p, n) for n in p.__struct_fields__ if n not in signed}
         negative = {k: v for k, v in figures.items() if isinstance(v, int) and v < 0}
         assert negative in ({}, {"cell": -1}), (p.name, negative)
         assert p.uncollected_uj <= p.energy_uj
@@ -145,6 +147,8 @@ def check_sums(report: Report) -> None:
         parts += p.request_credits
         assert p.paid_credits == p.energy_uj - p.uncollected_uj + parts, p.name
         assert p.died_ns >= p.born_ns
+        assert p.information_credits <= p.earned_credits
+        assert p.beliefs or not (p.bits_q32 or p.information_credits or p.stake_lost_credits)
         burned += p.energy_uj - p.uncollected_uj
     assert burned == credits.burned
     assert record.price_mean_ppm >= 1_000_000

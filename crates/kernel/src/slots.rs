@@ -17,7 +17,7 @@ use crate::error::{KernelError, Result};
 use crate::purse::Purse;
 
 /// Layout version of the mapping.
-pub const SLOTS_VERSION: u64 = 1;
+pub const SLOTS_VERSION: u64 = 2;
 const MAGIC: u64 = u64::from_le_bytes(*b"MAXWELL1");
 const HEADER_WORDS: usize = 64;
 const RECORD_WORDS: usize = 38;
@@ -42,7 +42,7 @@ macro_rules! record {
                 let p = self.purse;
                 let words = [
                     p.free, p.escrow, p.bond, p.funded, p.burned, p.premium, p.rent, p.tax, p.sent,
-                    p.returned, $(self.$field,)*
+                    p.returned, p.stake, p.staked, $(self.$field,)*
                 ];
                 let mut record = [0; RECORD_WORDS];
                 record[..words.len()].copy_from_slice(&words);
@@ -56,6 +56,7 @@ macro_rules! record {
                     purse: Purse {
                         free: word(), escrow: word(), bond: word(), funded: word(), burned: word(),
                         premium: word(), rent: word(), tax: word(), sent: word(), returned: word(),
+                        stake: word(), staked: word(),
                     },
                     $($field: word(),)*
                 }
@@ -82,7 +83,13 @@ record! {
     memory_bytes_max,
     memory_byte_ns_low,
     memory_byte_ns_high,
+    /// At its end.
     erased_bits,
+    /// By its allocator.
+    freed_bytes,
+    /// By `discard`.
+    discarded_bytes,
+    tax_unpaid,
     bid_ppm,
     price_ppm,
     born_ns,

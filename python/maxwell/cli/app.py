@@ -38,6 +38,7 @@ VERBS: Final = {
     "receipt": Verb("maxwell.cli.receipt", "Verify, show and export receipts."),
     "key": Verb("maxwell.cli.key", "Print the public key that this node signs with."),
     "demo": Verb("maxwell.cli.demo", "Run the samples against each other for six seconds."),
+    "lab": Verb("maxwell.cli.lab", "Run an experiment: what the market is worth, measured."),
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),
     "completion": Verb("maxwell.cli.completion", "Print a shell's completion script."),

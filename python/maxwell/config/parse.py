@@ -43,6 +43,7 @@ from maxwell.config.records import (
 from maxwell.config.requests import read_request
 from maxwell.config.table import Source, Table
 from maxwell.errors import ConfigError
+from maxwell.market.question_options import is_question, parse_question
 from maxwell.market.resolvers import check_resolver
 
 FILE_BYTES_MAX: Final = 4 << 20
@@ -64,6 +65,7 @@ _NODE = (
     "idle_power",
     "quantum_fuel",
     "slice_quanta",
+    "quality_bits_per_joule",
 )
 _ACCOUNT = ("name", "funds", "income_share")
 _SPONSOR = ("name", "escrow")
@@ -320,6 +322,11 @@ def _node(table: Table, cpus: int) -> NodeConfig:
         slice_quanta=table.integer(
             "slice_quanta", default=SLICE_QUANTA_DEFAULT, least=1, most=1_000
         ),
+        quality_bits_per_joule=table.integer(
+            "quality_bits_per_joule", default=0, least=1, most=10**12
+        )
+        if table.has("quality_bits_per_joule")
+        else None,
     )
 
 
@@ -367,7 +374,10 @@ def _reward(table: Table) -> RewardConfig:
         key: int(v) if isinstance(v, Decimal) and v == int(v) else v
         for key, v in table.rest().items()
     }
-    check_resolver(resolver, options, what=table.what("resolver"))
+    if is_question(resolver):
+        parse_question(resolver, options, what=table.what("resolver"))
+    else:
+        check_resolver(resolver, options, what=table.what("resolver"))
     return RewardConfig(
         sponsor=sponsor, name=name, resolver=resolver, pays_credits=pays, options=options
     )

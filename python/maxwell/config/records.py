@@ -48,6 +48,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Idle power of the whole node; None lets calibration decide."""
     quantum_fuel: int = QUANTUM_FUEL_DEFAULT
     slice_quanta: int = SLICE_QUANTA_DEFAULT
+    quality_bits_per_joule: int | None = None
+    """Bits per joule of quality one; None leaves every quality at one (contract 6)."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +75,9 @@ class RewardConfig(msgspec.Struct, frozen=True, kw_only=True):
     sponsor: str
     name: str
     resolver: str
-    """`prime`, `regex` or `python:module:function`."""
+    """`prime`, `regex`, `python:module:function`, `stream` or `predicate`."""
     pays_credits: int
-    """Credits per result."""
+    """Credits per result; per bit for `stream` and `predicate`."""
     options: dict[str, object] = {}
     """The resolver's own keys, checked by `maxwell.market.resolvers`."""
 

@@ -94,6 +94,16 @@ class SlotLike(Protocol):
         ...
 
     @property
+    def stake(self) -> int:
+        """Credits now locked until questions are resolved."""
+        ...
+
+    @property
+    def staked(self) -> int:
+        """Credits ever handed over as stakes."""
+        ...
+
+    @property
     def energy_uj(self) -> int:
         """Metered process energy in µJ."""
         ...
@@ -117,7 +127,7 @@ class Credits(msgspec.Struct, frozen=True, kw_only=True):
     leased: int
     """Purses, and what is on its way to or from one."""
     escrowed: int
-    """Slice escrows, burial bonds and sponsors' escrows."""
+    """Slice escrows, burial bonds, stakes and sponsors' escrows."""
     burned: int
     """Process joules collected."""
     commons: int
@@ -149,8 +159,12 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """To other processes."""
     returned: int
     """Back to its account, at the end."""
+    requests: int
+    """For outbound requests."""
+    stakes_lost: int
+    """To sponsors."""
     balance: int
-    """What it holds, slice escrow and bond included, and what is on its way to its purse."""
+    """What it holds: slice escrow, bond, stakes, requests in advance, and what is on its way."""
 
 
 class _Lease(msgspec.Struct):
@@ -171,9 +185,18 @@ class _Lease(msgspec.Struct):
     admission: int = 0
     given_back: int = 0
     """Credits that went back to the account when it was closed."""
+    requests_held: int = 0
+    """Of `sent`, what was taken in advance for outbound requests."""
+    requests_open: int = 0
+    """Of it, what is not settled."""
+    requests_paid: int = 0
+    stakes_lost: int = 0
+    staked: int = 0
+    """Booked stakes; what was not lost of them was granted again."""
     returned: int = 0
     funded_seen: int = 0
     sent_seen: int = 0
+    staked_seen: int = 0
     is_open: bool = True
 
 
@@ -309,9 +332,11 @@ class Ledger:
             premium=lease.premium,
             rent=lease.rent,
             tax=lease.tax,
-            sent=lease.sent,
+            sent=lease.sent - lease.requests_held,
             returned=lease.given_back,
-            balance=self.lease_balance(process),
+            requests=lease.requests_paid,
+            stakes_lost=lease.stakes_lost,
+            balance=self.lease_balance(process) + lease.requests_open,
         )
 
     # Leases.
@@ -400,6 +425,8 @@ class Ledger:
         lease = self._open(process)
         self._book.post(("lease", process), REQUESTS, credits, kind="request held")
         lease.sent += credits
+        lease.requests_held += credits
+        lease.requests_open += credits
 
     def settle_request(self, process: ProcessId, held: int, price: int) -> bool:
         """Pays the commons for an outbound request and gives the rest back.
@@ -424,9 +451,46 @@ class Ledger:
         rest = held - price
         target: Key = ("lease", process) if lease.is_open else ("account", lease.account)
         self._book.post(REQUESTS, target, rest, kind="request returned")
+        lease.requests_open -= held
+        lease.requests_paid += price
         if lease.is_open:
             lease.granted += rest
+        else:
+            lease.given_back += rest
         return lease.is_open
+
+    def take_stake(self, process: ProcessId, credits: int) -> None:
+        """Books a stake that a process handed over, after its slot's `staked` says so.
+
+        The credits stay in the lease and are granted again: tell the purse of what `forfeit` does
+        not take.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the lease is not open.
+        """
+        lease = self._open(process)
+        if self.lease_balance(process) < credits:
+            raise InsufficientEnergy(f"process {process!r} staked {credits} credits it lacks")
+        lease.staked += credits
+        lease.granted += credits
+
+    def forfeit(self, process: ProcessId, sponsor: str, credits: int) -> None:
+        """Moves what was lost of a stake that `take_stake` booked to the sponsor's escrow.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the sponsor does not exist or the lease is not open.
+        """
+        lease = self._open(process)
+        self._book.post(("lease", process), ("sponsor", sponsor), credits, kind="stake")
+        lease.granted -= credits
+        lease.stakes_lost += credits
+        if lease.granted < lease.funded_seen:
+            raise InternalError(
+                f"process {process!r} lost {credits} credits that its purse was told of",
+                code="MX1304",
+            )
 
     def settle(self, process: ProcessId, slot: SlotLike) -> None:
         """Books what the slot says since the last call: burned, premium, rent and tax.
@@ -453,7 +517,8 @@ class Ledger:
         lease.rent, lease.tax = slot.rent, slot.tax
         lease.returned = slot.returned
         lease.funded_seen, lease.sent_seen = slot.funded, slot.sent
-        held = slot.purse + slot.escrow + slot.bond
+        lease.staked_seen = slot.staked
+        held = slot.purse + slot.escrow + slot.bond + slot.stake
         if self.lease_balance(process) < held:
             raise InternalError(
                 f"slot of process {process!r} holds {held} credits, "
@@ -466,7 +531,7 @@ class Ledger:
 
         That includes credits still in the purse, escrow or bond of a cell that was killed, and
         credits that were granted and never reached the purse. A `sent` that was not booked by
-        `transfer` before goes back too.
+        `transfer` before goes back too, and so does a `staked` without `take_stake`.
 
         Args:
             process: whose lease.
@@ -559,7 +624,7 @@ class Ledger:
             _check_slot(process, slot)
             _check_monotone(process, lease, slot)
             seen.add(process)
-            escrowed += slot.escrow + slot.bond
+            escrowed += slot.escrow + slot.bond + slot.stake
             leased += (
                 slot.purse
                 + (lease.granted - slot.funded)
@@ -568,6 +633,7 @@ class Ledger:
                 + (slot.rent - lease.rent)
                 + (slot.tax - lease.tax)
                 + (slot.sent - lease.sent)
+                + (slot.staked - lease.staked)
                 + slot.returned
             )
         leased += sum(
@@ -620,7 +686,8 @@ def _by_process(slots: Slots) -> Iterable[tuple[ProcessId, SlotLike]]:
 
 def _check_slot(process: ProcessId, slot: SlotLike) -> None:
     spent = slot.burned + slot.premium + slot.rent + slot.tax
-    accounted = slot.purse + slot.escrow + slot.bond + spent + slot.sent + slot.returned
+    held = slot.purse + slot.escrow + slot.bond + slot.stake
+    accounted = held + spent + slot.sent + slot.staked + slot.returned
     if slot.funded != accounted:
         raise InternalError(
             f"slot of process {process!r}: funded {slot.funded}, accounted for {accounted}",
@@ -643,6 +710,7 @@ def _check_monotone(process: ProcessId, lease: _Lease, slot: SlotLike) -> None:
         ("returned", slot.returned, lease.returned),
         ("funded", slot.funded, lease.funded_seen),
         ("sent", slot.sent, max(lease.sent, lease.sent_seen)),
+        ("staked", slot.staked, max(lease.staked, lease.staked_seen)),
     ):
         if now < before:
             raise InternalError(

@@ -23,6 +23,7 @@ import regex
 from maxwell.errors import ConfigError, LedgerError, choices_hint
 from maxwell.market.functions import import_function, split_reference
 from maxwell.market.primes import PRIME_BOUND, is_prime
+from maxwell.market.question_options import QUESTION_RESOLVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Stream: TypeAlias = Literal["report", "stdout", "stderr"]
 """Where a line came from: the guest's `maxwell.report`, or one of its output streams."""
 
+RESOLVERS: Final = ("prime", "regex", "python:module:function", *QUESTION_RESOLVERS)
+"""Everything that a reward may name."""
 LINE_BYTES_MAX: Final = 4_096
 """A longer line cannot pay: the same limit as `maxwell.report`."""
 DISTINCT_MAX: Final = 1 << 20
@@ -293,16 +296,10 @@ def _build_builtin(
         return PrimeResolver(options, what=what)
     if resolver == "regex":
         return RegexResolver(options, what=what, deterministic=deterministic)
-    if resolver == "stream":
-        raise ConfigError(
-            f"{what}: the resolver 'stream' is not in this version",
-            code="MX1012",
-            hint="use prime, regex or python:module:function",
-        )
     raise ConfigError(
         f"{what}: unknown resolver: {resolver[:80]!r}",
         code="MX1012",
-        hint=choices_hint(resolver, ("prime", "regex", "python:module:function")),
+        hint=choices_hint(resolver, RESOLVERS),
     )
 
 

@@ -64,6 +64,8 @@ class ModuleInfo(msgspec.Struct, frozen=True):
     memory_bytes_max: int | None
     has_start: bool
     imports: list[str]
+    counted: list[str]
+    """Functions whose frees are counted, by the names that they were found by."""
     artifact_bytes: int
     cached: bool
 
@@ -184,7 +186,8 @@ class Admissions:
         return known
 
     def _run(self, name: str, path: Path, artifact: Path) -> ModuleInfo:
-        command = [sys.executable, "-m", "maxwell.node.admit", str(path), str(artifact)]
+        command = [sys.executable, "-m", "maxwell.node.admit"]
+        command += [str(os.getpid()), str(path), str(artifact)]
         if self._cache is not None:
             command.append(str(self._cache))
         started = time.monotonic()

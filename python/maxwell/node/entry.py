@@ -70,6 +70,11 @@ class Entry:
         self.earned_credits = 0
         self.requests = 0
         self.request_credits = 0
+        self.information_credits = 0
+        self.bits_q32 = 0
+        self.beliefs = 0
+        self.beliefs_refused = 0
+        self.stake_lost_credits = 0
         self.stdout_bytes = 0
         self.lost_bytes = 0
         self.returned_credits = 0
@@ -99,7 +104,7 @@ class Entry:
     def note(self, now_ns: int, slot: Slot) -> None:
         """Takes the slot of this epoch."""
         self.slot = slot
-        self._trend.append((now_ns, slot.energy_uj, slot.purse + slot.escrow))
+        self._trend.append((now_ns, slot.energy_uj, slot.purse + slot.escrow + slot.stake))
         while len(self._trend) > 2 and now_ns - self._trend[0][0] > TREND_NS:
             self._trend.popleft()
 
@@ -121,8 +126,9 @@ class Entry:
             power_mw=power_mw,
             results=self.results,
             earned_credits=self.earned_credits,
+            bits_q32=self.bits_q32,
             paid_credits=self.paid_credits,
-            balance_credits=slot.purse + slot.escrow if slot else 0,
+            balance_credits=slot.purse + slot.escrow + slot.stake if slot else 0,
             returned_credits=self.returned_credits,
             bankrupt_in_s=bankrupt_in_s,
             outcome=self.death.outcome if self.death else None,
@@ -149,6 +155,7 @@ class Entry:
         def figure(name: str) -> int:
             return 0 if slot is None else cast("int", getattr(slot, name))
 
+        freed_bits, discarded_bits = 8 * figure("freed_bytes"), 8 * figure("discarded_bytes")
         return ProcessRecord(
             name=self.name,
             account=self.config.account,
@@ -166,10 +173,18 @@ class Entry:
             admission_credits=self.admitted.admission_credits if self.placed else 0,
             returned_credits=self.returned_credits,
             rent_unpaid=figure("rent_unpaid"),
-            erased_bits=figure("erased_bits"),
+            tax_unpaid=figure("tax_unpaid"),
+            erased_bits=figure("erased_bits") + freed_bits + discarded_bits,
+            freed_bits=freed_bits,
+            discarded_bits=discarded_bits,
             memory_byte_ns=figure("memory_byte_ns"),
             memory_bytes_max=figure("memory_bytes_max"),
             results=self.results,
+            bits_q32=self.bits_q32,
+            beliefs=self.beliefs,
+            beliefs_refused=self.beliefs_refused,
+            information_credits=self.information_credits,
+            stake_lost_credits=self.stake_lost_credits,
             slices=figure("slices"),
             fuel=figure("fuel"),
             cpu_ns=figure("cpu_ns"),

@@ -28,6 +28,7 @@ from maxwell.node.admission import Admissions
 from maxwell.node.cells import Cell
 from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
+from maxwell.node.information import Information
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
 from maxwell.node.receipts import MOVED
@@ -35,7 +36,9 @@ from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
 from maxwell.node.requests import Requests
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
+    Beliefs,
     Died,
+    Disbelieved,
     Output,
     Reported,
     Requested,
@@ -129,6 +132,11 @@ class Node:
         self._interrupted = True
         self._stop = ("killed", "the run was interrupted")
 
+    def end(self, reason: str) -> None:
+        """Ends the run at the next epoch, as at the end of its duration."""
+        if self._stop is None:
+            self._stop = ("deadline", reason)
+
     def kill(self, name: str, reason: str) -> None:
         """Ends one process at the next epoch."""
         self._kills.append((name, reason))
@@ -160,6 +168,12 @@ class Node:
             )
             self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
+            self._information = Information(
+                self._economy.questions,
+                self._journal,
+                self._place.folder,
+                reference=self._config.quality_bits_per_joule,
+            )
             self._admit()
             self._open_slots()
             self._selector = stack.enter_context(selectors.DefaultSelector())
@@ -289,6 +303,7 @@ class Node:
                 functions=info.functions,
                 admission_credits=entry.admitted.admission_credits,
             )
+        self._information.announce()
         self._journal.flush()
 
     def _wait(self, timeout_s: float) -> None:
@@ -448,6 +463,7 @@ class Node:
                 else None,
                 "rewards_open": entry.rewards_open,
                 "request_terms": self._requests.terms(entry),
+                **self._information.spawn_fields(entry),
             }
         )
 
@@ -488,6 +504,16 @@ class Node:
             case Reported():
                 payouts = self._economy.rewards.on_report(entry.pid, event.line)
                 self._pay(entry, payouts)
+                if event.staked:
+                    self._settle(entry)
+                    now = self._elapsed_ns
+                    self._pay_belief(entry, self._information.on_report(entry, event, now))
+            case Beliefs():
+                self._settle(entry)
+                now = self._elapsed_ns
+                self._pay_belief(entry, self._information.on_block(entry, event, now))
+            case Disbelieved():
+                self._information.on_refused(entry, event, self._elapsed_ns)
             case Transferred():
                 self._transfer(entry, event)
             case Requested():
@@ -525,9 +551,23 @@ class Node:
         if payouts:
             self._close_rewards()
 
+    def _pay_belief(self, entry: Entry, credits: int) -> None:
+        """Tells a purse what its beliefs earned, and closes what can pay no longer."""
+        if credits and entry.is_alive:
+            self._fund(entry, credits)
+        if self._economy.questions.any_empty():
+            self._close_rewards()
+
+    def _settle(self, entry: Entry) -> None:
+        if entry.is_alive:
+            self._economy.ledger.settle(entry.pid, self._slots.read(entry.pid))
+
     def _close_rewards(self) -> None:
         for entry in self._entries.values():
-            if entry.rewards_open and not self._economy.rewards.is_open(entry.pid):
+            if entry.is_alive:
+                for message in self._information.close_empty(entry):
+                    self._tell(entry, message)
+            if entry.rewards_open and not self._economy.takes_reports(entry):
                 entry.rewards_open = False
                 if entry.is_alive:
                     self._tell(entry, {"op": "rewards", "pid": entry.pid, "open": False})
@@ -615,10 +655,18 @@ class Node:
             tax_credits=record.tax_credits,
             premium_credits=record.premium_credits,
             returned_credits=record.returned_credits,
+            tax_unpaid=record.tax_unpaid,
             erased_bits=record.erased_bits,
+            freed_bits=record.freed_bits,
+            discarded_bits=record.discarded_bits,
             memory_bytes_max=record.memory_bytes_max,
             memory_byte_ns=record.memory_byte_ns,
             results=record.results,
+            bits_q32=record.bits_q32,
+            beliefs=record.beliefs,
+            beliefs_refused=record.beliefs_refused,
+            information_credits=record.information_credits,
+            stake_lost_credits=record.stake_lost_credits,
             slices=record.slices,
             fuel=record.fuel,
         )
@@ -759,9 +807,18 @@ class Node:
             self._journal.receipts.epoch(
                 self._elapsed_ns, alive, slots, self._economy.ledger, self._reading
             )
+        self._settle_qualities()
         self._pay_income()
         self._note_refusals()
         self._show(slots)
+
+    def _settle_qualities(self) -> None:
+        entries = self._by_name.values()
+        for account, ppm in self._information.settle_qualities(entries, self._elapsed_ns):
+            number = self._account_number(account)
+            for cell in self._cells:
+                if cell.is_open:
+                    cell.queue({"op": "quality", "account": number, "ppm": ppm})
 
     def _read_slots(self) -> dict[int, Slot]:
         pids = [entry.pid for entry in self._entries.values() if entry.is_alive]

@@ -17,7 +17,15 @@ from maxwell._native import ENGINE_VERSION, PRICE_TABLE_VERSION
 from maxwell.token.book import EPOCH_NS, ReceiptBook
 from maxwell.token.key import node_signer
 from maxwell.token.receipt import Identity
-from maxwell.token.registry import CREDITS, ENERGY, ERASURE, METERS, PRICES
+from maxwell.token.registry import (
+    CREDITS,
+    ENERGY,
+    ERASURE,
+    INFORMATION,
+    METERS,
+    OUTBOUND,
+    PRICES,
+)
 from maxwell.token.statements import NONCE_BYTES, Opening
 from maxwell.token.store import ReceiptFile
 from maxwell.version import __version__
@@ -152,7 +160,7 @@ class Receipts:
             return
         if not book.knows(entry.pid):
             book.introduce(_identity(entry), min(t_ns, slot.born_ns))
-        figures = _figures(slot, ledger.statement(entry.pid), reading, entry.results)
+        figures = _figures(slot, ledger.statement(entry.pid), reading, entry)
         book.add(entry.pid, t_ns, figures, ending=ending)
 
 
@@ -168,7 +176,7 @@ def _identity(entry: Entry) -> Identity:
 
 
 def _figures(
-    slot: Slot, books: Statement, reading: NodeReading, results: int
+    slot: Slot, books: Statement, reading: NodeReading, entry: Entry
 ) -> dict[int, dict[int, int | str]]:
     """Lays the figures out by `maxwell.token.registry`, whose order and keys these are."""
     metered = reading.metered_uj
@@ -183,7 +191,7 @@ def _figures(
             6: slot.memory_byte_ns // _NS,
             7: slot.memory_bytes,
             8: slot.memory_bytes_max,
-            9: results,
+            9: entry.results,
         },
         CREDITS.key: {
             1: books.leased,
@@ -200,6 +208,9 @@ def _figures(
             12: slot.escrow if books.balance else 0,
             13: slot.bond if books.balance else 0,
             14: slot.rent_unpaid,
+            15: books.requests,
+            16: books.stakes_lost,
+            17: slot.tax_unpaid,
         },
         ENERGY.key: {
             1: slot.energy_uj,
@@ -208,7 +219,19 @@ def _figures(
             4: reading.provenance,
         },
         PRICES.key: {1: slot.bid_ppm, 2: slot.price_ppm},
-        ERASURE.key: {0: slot.erased_bits},
+        ERASURE.key: {
+            0: slot.erased_bits,
+            1: 8 * slot.freed_bytes,
+            2: 8 * slot.discarded_bytes,
+        },
+        INFORMATION.key: {
+            1: max(0, entry.bits_q32),
+            2: max(0, -entry.bits_q32),
+            3: entry.beliefs,
+            4: entry.beliefs_refused,
+            5: entry.information_credits,
+        },
+        OUTBOUND.key: {1: entry.requests},
     }
 
 

@@ -36,7 +36,7 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     paid_credits: int
     """Credits spent in all: burned, premium, rent, erasure tax, admission, outbound requests."""
     earned_credits: int
-    """Rewards received."""
+    """Rewards received, for results and for bits."""
     rent_credits: int
     tax_credits: int
     premium_credits: int
@@ -45,13 +45,30 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What was left at the end and went back to the account."""
     rent_unpaid: int
     """Rent due at death that the purse could not pay, in credits."""
+    tax_unpaid: int = 0
+    """Erasure tax of frees and discards that the purse could not pay, in credits."""
     erased_bits: int
+    """Bits erased in all: freed, discarded, and those of pages that held something at its end."""
+    freed_bits: int = 0
+    """Of them, what its allocator freed (tier T1); 0 when the allocator could not be counted."""
+    discarded_bits: int = 0
+    """Of them, what it gave back with `discard`."""
     memory_byte_ns: int
     """Resident memory integrated over the life."""
     memory_bytes_max: int
     """The largest resident memory."""
     results: int
     """Results that were paid."""
+    bits_q32: int = 0
+    """Verified information in units of 2^-32 bit: code length saved against public beliefs."""
+    beliefs: int = 0
+    """Symbols and claims that were resolved with a belief of the process."""
+    beliefs_refused: int = 0
+    """Beliefs, observations and claims that were refused."""
+    information_credits: int = 0
+    """What bits brought, a part of `earned_credits`."""
+    stake_lost_credits: int = 0
+    """Stakes lost to sponsors by negative bits; not a part of `paid_credits`."""
     slices: int
     fuel: int
     cpu_ns: int

@@ -42,6 +42,31 @@ class Reported(msgspec.Struct, frozen=True, tag_field="event", tag="report"):
 
     pid: int
     line: bytes
+    staked: int
+    """Credits that left the purse with it."""
+
+
+class Beliefs(msgspec.Struct, frozen=True, tag_field="event", tag="beliefs"):
+    """A block of a stream in which a process believed something."""
+
+    pid: int
+    question: int
+    start: int
+    believed: int
+    bits_q32: int
+    lost: int
+    energy_uj: int
+    own: bytes
+    public: bytes
+
+
+class Disbelieved(msgspec.Struct, frozen=True, tag_field="event", tag="disbelieved"):
+    """Beliefs or observations that were refused since the last epoch."""
+
+    pid: int
+    question: int | None
+    why: str
+    count: int
 
 
 class Transferred(msgspec.Struct, frozen=True, tag_field="event", tag="transfer"):
@@ -86,7 +111,16 @@ class Unknown(msgspec.Struct, frozen=True, tag_field="event", tag="unknown"):
 
 
 CellEvent: TypeAlias = (
-    Started | Output | Reported | Transferred | Requested | Died | Revoked | Unknown
+    Started
+    | Output
+    | Reported
+    | Beliefs
+    | Disbelieved
+    | Transferred
+    | Requested
+    | Died
+    | Revoked
+    | Unknown
 )
 
 

@@ -36,6 +36,11 @@ EVENTS: Final = frozenset(
         "result",
         "refused_result",
         "request",
+        "question",
+        "belief",
+        "claim",
+        "refused_belief",
+        "quality",
         "income",
         "died",
         "cell_lost",
@@ -47,7 +52,9 @@ EVENTS: Final = frozenset(
 )
 """Every event a run writes."""
 
-BULKY_EVENTS: Final = frozenset({"sample", "output", "refused_result", "request"})
+BULKY_EVENTS: Final = frozenset(
+    {"sample", "output", "request", "refused_result", "refused_belief", "quality"}
+)
 """Events whose number grows with the run; the last eighth of the file is kept for the others."""
 
 BUFFER_BYTES: Final = 64 * 1024

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from maxwell.observe.history import ProcessHistory, Sample
-from maxwell.observe.text import joules, moment, price
+from maxwell.observe.text import bits, joules, moment, price
 from maxwell.units import format_bytes
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 RULES: Final = {
     "finished": "A process that ends by itself gets the rest of its purse and its bond back, less "
     "the erasure tax on the memory it leaves.",
-    "bankrupt": "A process dies when its purse cannot pay the rent that is due. Slices may not "
+    "bankrupt": "A process dies when its purse cannot pay the rent or the erasure tax that is due. "
+    "Slices may not "
     "spend the last second of rent (the runway), so that whoever has spent the rest still lives "
     "for about a second.",
     "trapped": "A guest that executes a trap ends at once; what it had burned stays burned.",
@@ -162,9 +163,10 @@ def opening_credits(process: ProcessRecord) -> int:
     """Returns what the purse was funded with besides rewards, from what went out and came in.
 
     It counts opening funds, top-ups and transfers received, less transfers sent:
-    funded + earned = paid + returned.
+    funded + earned = paid + stakes lost + returned.
     """
-    return max(process.paid_credits + process.returned_credits - process.earned_credits, 0)
+    out = process.paid_credits + process.stake_lost_credits + process.returned_credits
+    return max(out - process.earned_credits, 0)
 
 
 def explanation_json(explanation: Explanation) -> dict[str, JsonValue]:
@@ -236,11 +238,13 @@ def _what_happened(process: ProcessRecord) -> list[str]:
     if process.died_ns <= process.born_ns and process.slices == 0:
         return [f"It never started: {process.reason or 'the node does not say why'}."]
     if process.outcome == "bankrupt":
-        facts.append(
-            f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
-            f"credits/s for {format_bytes(process.memory_bytes_max)} at most: "
-            f"{_count(process.rent_unpaid, 'credit')} stayed unpaid."
-        )
+        if process.tax_unpaid and not process.rent_unpaid:
+            facts.append(
+                f"After {lived} the purse could not pay its erasure tax: "
+                f"{_count(process.tax_unpaid, 'credit')} stayed unpaid."
+            )
+        else:
+            facts.append(_rent_short(process, lived))
         facts.append(
             f"It was funded with {joules(opening_credits(process))}, "
             f"{_earned(process)}, and paid "
@@ -252,6 +256,8 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"{joules(process.paid_credits)}, {_earned(process)}, and gave "
             f"{joules(process.returned_credits)} back."
         )
+    facts.extend(_information(process))
+    facts += _erased(process)
     if process.slices == 0:
         facts.append(
             f"It never won a slice: its last bid was {price(process.last_bid_ppm)} credits/µJ."
@@ -272,6 +278,29 @@ def _what_happened(process: ProcessRecord) -> list[str]:
     return facts
 
 
+def _rent_short(process: ProcessRecord, lived: str) -> str:
+    """Says how much rent a purse was short."""
+    return (
+        f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
+        f"credits/s for {format_bytes(process.memory_bytes_max)} at most: "
+        f"{_count(process.rent_unpaid, 'credit')} stayed unpaid."
+    )
+
+
+def _erased(process: ProcessRecord) -> list[str]:
+    """Says what was erased by which tier, when it cost anything worth a line."""
+    if process.tax_credits == 0 or process.freed_bits + process.discarded_bits == 0:
+        return []
+    left_bits = process.erased_bits - process.freed_bits - process.discarded_bits
+    return [
+        f"It erased {format_bytes(process.erased_bits // 8)} for "
+        f"{joules(process.tax_credits)} of tax: "
+        f"{format_bytes(process.freed_bits // 8)} freed, "
+        f"{format_bytes(process.discarded_bits // 8)} discarded, "
+        f"{format_bytes(left_bits // 8)} in pages that held something at its end."
+    ]
+
+
 def _count(number: int, noun: str) -> str:
     """Writes a number of things.
 
@@ -285,7 +314,32 @@ def _earned(process: ProcessRecord) -> str:
     """Writes what rewards brought."""
     if process.earned_credits == 0:
         return "earned nothing"
-    return f"earned {joules(process.earned_credits)} with {_count(process.results, 'result')}"
+    results = _count(process.results, "result")
+    what = [results] if process.results or not process.beliefs else []
+    if process.information_credits:
+        what.append(f"{bits(process.bits_q32)} bits")
+    return f"earned {joules(process.earned_credits)} with {' and '.join(what)}"
+
+
+def _information(process: ProcessRecord) -> list[str]:
+    """Writes what its beliefs were worth."""
+    facts: list[str] = []
+    if process.beliefs:
+        rate = bits(process.bits_q32 * 1_000_000 // max(process.energy_uj, 1))
+        per_joule = f", {rate} bits/J" if process.bits_q32 > 0 else ""
+        lost = (
+            f"; {joules(process.stake_lost_credits)} of stakes went to the sponsor"
+            if process.stake_lost_credits
+            else ""
+        )
+        facts.append(
+            f"Its beliefs about {process.beliefs:,} outcomes were worth {bits(process.bits_q32)} "
+            f"bits against the public belief{per_joule}{lost}."
+        )
+    if process.beliefs_refused:
+        were = "belief was" if process.beliefs_refused == 1 else "beliefs were"
+        facts.append(f"{process.beliefs_refused:,} {were} refused.")
+    return facts
 
 
 def _counterfactuals(process: ProcessRecord, spending: int, income: int) -> list[str]:
@@ -333,6 +387,14 @@ def _against_bankruptcy(process: ProcessRecord, spending: int, income: int) -> l
             f"Memory: {half} less (half of its mean) would have saved "
             f"{joules(rent_uj)} of rent and {joules(process.tax_credits // 2)} of "
             f"erasure tax, enough for another {moment(gained)}."
+        )
+    freed_uj = min(process.freed_bits // 2048, process.tax_credits)
+    if net > 0 and freed_uj * 20 > process.paid_credits:
+        gained = freed_uj * NS // net
+        texts.append(
+            f"Reuse: keeping buffers instead of freeing {format_bytes(process.freed_bits // 8)} "
+            f"would have saved up to {joules(freed_uj)} of erasure tax, enough for another "
+            f"{moment(gained)}."
         )
     if net > 0 and process.premium_credits * 20 > process.paid_credits:
         gained = process.premium_credits * NS // net

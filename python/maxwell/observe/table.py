@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from maxwell.observe.columns import Column, build_table, short_name
-from maxwell.observe.text import joules, price, seconds, share, significant, sparkline, watts
+from maxwell.observe.text import bits, joules, price, seconds, share, significant, sparkline, watts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -239,6 +239,7 @@ def _live_columns(shown: Sequence[ProcessView], everyone: Sequence[ProcessView])
             rank=4,
             fixed=9,
         ),
+        *_information_columns(shown),
         Column(title="purse", cells=[joules(_purse(p)) for p in shown], rank=0, fixed=7),
         Column(title="broke in", cells=[_broke_in(p) for p in shown], rank=1, fixed=8),
     ]
@@ -277,6 +278,22 @@ def _report_columns(shown: Sequence[ProcessRecord]) -> list[Column]:
         Column(
             title="results/J", cells=[_per_joule(p.results, p.energy_uj) for p in shown], rank=2
         ),
+        *_information_columns(shown),
+    ]
+
+
+def _information_columns(shown: Sequence[ProcessView] | Sequence[ProcessRecord]) -> list[Column]:
+    """Makes the columns of verified bits, if any process won or lost some."""
+    if not any(p.bits_q32 for p in shown):
+        return []
+    return [
+        Column(title="bits", cells=[bits(p.bits_q32) for p in shown], rank=1, fixed=8),
+        Column(
+            title="bits/J",
+            cells=[_per_joule(p.bits_q32 / (1 << 32), p.energy_uj) for p in shown],
+            rank=1,
+            fixed=8,
+        ),
     ]
 
 
@@ -311,8 +328,8 @@ def _hidden(hidden: Sequence[ProcessView]) -> str:
     )
 
 
-def _per_joule(results: int, energy_uj: int) -> str:
-    """Formats results per joule; a dash for a process without results."""
+def _per_joule(results: float, energy_uj: int) -> str:
+    """Formats results or bits per joule; a dash for a process without any."""
     if results == 0 or energy_uj == 0:
         return "–"
     return significant(results / (energy_uj / 1e6))

@@ -102,6 +102,16 @@ def seconds(value: float) -> str:
     return f"{value / 86_400:.1f} d"
 
 
+def bits(q32: int) -> str:
+    """Formats information given in units of 2^-32 bit.
+
+    >>> bits(3 << 31), bits(-(52_364 << 32)), bits(0)
+    ('1.50', '-52,364', '0')
+    """
+    value = q32 / (1 << 32)
+    return f"{value:,.0f}" if q32 == 0 or abs(value) >= 1000 else significant(value)
+
+
 def moment(ns: int) -> str:
     """Formats a time of a run, or a length of time, for prose and tables that show both.
 

@@ -213,7 +213,7 @@ def _check_sums(summary: Summary, verified: Verified) -> None:
     credits, energy = summary.credits, summary.energy
     sums = {field.name: summary.sums[field.key] for field in CREDITS.fields}
     parts = ("held", "leased", "escrowed", "burned", "commons", "expired")
-    inflow = sum(sums[name] for name in ("premium", "rent", "tax", "admission"))
+    inflow = sum(sums[name] for name in ("premium", "rent", "tax", "admission", "request_credits"))
     for what, says, is_ in (
         ("minted", credits["minted"], sum(credits[name] for name in parts)),
         ("burned", credits["burned"], sums["burned"]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from maxwell.errors import BadReceipt, MaxwellError
 from maxwell.observe.events import as_integer, read_events
-from maxwell.token.report_audit import NAMES, account_of
+from maxwell.token.report_audit import DERIVED, NAMES, account_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def _check_death(event: Event, where: str, name: str, verified: Verified) -> Non
         return
     outcome = event.text("outcome")
     _require(where, f"outcome of {name!r}", outcome, last.ending)
-    for key in (*NAMES, "paid_credits"):
+    for key in (*NAMES, *DERIVED):
         if key in event.fields:
             _require(where, f"{key} of {name!r}", event.integer(key), figures[key])
 

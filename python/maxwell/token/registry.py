@@ -5,8 +5,7 @@ with a new key and document it in docs/reference/receipts.md; to add a component
 free one. A reader ignores keys that it does not know, so that neither needs a new version. Keys
 are never used again for something else.
 
-Components 16 to 20 are in use; 21 (`questions`: bits by question) and 22 (`requests`: outbound
-requests) are reserved.
+Components 16 to 22 are in use.
 """
 
 from __future__ import annotations
@@ -77,6 +76,9 @@ CREDITS: Final = Component(
         Field(12, "escrow", "credits", "now"),
         Field(13, "bond", "credits", "now"),
         Field(14, "rent_unpaid", "credits"),
+        Field(15, "request_credits", "credits"),
+        Field(16, "stake_lost_credits", "credits"),
+        Field(17, "tax_unpaid", "credits"),
     ),
 )
 
@@ -100,14 +102,39 @@ PRICES: Final = Component(
     ),
 )
 
-ERASURE: Final = Component(20, "erasure", (Field(0, "at_end_bits", "bits"),))
-"""Bits erased by tier; tier 0 is what death or finish erased."""
+ERASURE: Final = Component(
+    20,
+    "erasure",
+    (
+        Field(0, "at_end_bits", "bits"),
+        Field(1, "freed_bits", "bits"),
+        Field(2, "discarded_bits", "bits"),
+    ),
+)
+"""Bits erased by tier: at death or finish, by a counted allocator, by `discard`."""
 
-COMPONENTS: Final = (METERS, CREDITS, ENERGY, PRICES, ERASURE)
+INFORMATION: Final = Component(
+    21,
+    "information",
+    (
+        Field(1, "gained_q32", "2^-32 bit", "now"),
+        Field(2, "lost_q32", "2^-32 bit", "now"),
+        Field(3, "beliefs", "outcomes"),
+        Field(4, "beliefs_refused", "beliefs"),
+        Field(5, "information_credits", "credits"),
+    ),
+)
+"""Verified bits: one of the first two is 0, and their difference is the balance so far."""
+
+OUTBOUND: Final = Component(22, "outbound", (Field(1, "requests_settled", "requests"),))
+"""Outbound requests that were settled; what they cost is among the credits."""
+
+COMPONENTS: Final = (METERS, CREDITS, ENERGY, PRICES, ERASURE, INFORMATION, OUTBOUND)
 BY_KEY: Final = {component.key: component for component in COMPONENTS}
 
 PAID_IN: Final = ("leased", "rewards", "received")
 PAID_OUT: Final = (
     "admission", "burned", "premium", "rent", "tax", "sent", "returned", "balance",
+    "request_credits", "stake_lost_credits",
 )  # fmt: skip
 """Of each receipt: the sum of `PAID_IN` is the sum of `PAID_OUT`."""

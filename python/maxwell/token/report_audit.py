@@ -24,7 +24,15 @@ NAMES: Final = {
     "premium_credits": "premium",
     "returned_credits": "returned",
     "rent_unpaid": "rent_unpaid",
-    "erased_bits": "at_end_bits",
+    "freed_bits": "freed_bits",
+    "discarded_bits": "discarded_bits",
+    "tax_unpaid": "tax_unpaid",
+    "beliefs": "beliefs",
+    "beliefs_refused": "beliefs_refused",
+    "information_credits": "information_credits",
+    "stake_lost_credits": "stake_lost_credits",
+    "requests": "requests_settled",
+    "request_credits": "request_credits",
     "memory_bytes_max": "memory_bytes_max",
     "results": "results",
     "slices": "slices",
@@ -40,10 +48,12 @@ REPORT_NAMES: Final = NAMES | {
     "last_price_ppm": "price_ppm",
     "admission_credits": "admission",
 }
+DERIVED: Final = ("paid_credits", "erased_bits", "bits_q32")
+"""Figures that are sums of several of a receipt's."""
 _PLACES: Final = {
     field.name: (component.key, field.key) for component in COMPONENTS for field in component.fields
 }
-_PAID: Final = ("burned", "premium", "rent", "tax", "admission")
+_PAID: Final = ("burned", "premium", "rent", "tax", "admission", "request_credits")
 _NS: Final = 1_000_000_000
 
 
@@ -60,11 +70,14 @@ def account_of(verified: Verified, name: str) -> tuple[Receipt | None, dict[str,
     """
     chains = [chain for chain in verified.chains.values() if chain.name == name]
     if not chains:
-        return None, dict.fromkeys((*REPORT_NAMES, "paid_credits"), 0)
+        return None, dict.fromkeys((*REPORT_NAMES, *DERIVED), 0)
     last = chains[-1].last
     figures = {key: figure_of(last, place) for key, place in REPORT_NAMES.items()}
     receipts = [chain.last for chain in chains]
     figures["admission_credits"] = sum(figure_of(r, "admission") for r in receipts)
+    tiers = ("at_end_bits", "freed_bits", "discarded_bits")
+    figures["erased_bits"] = sum(figure_of(last, tier) for tier in tiers)
+    figures["bits_q32"] = figure_of(last, "gained_q32") - figure_of(last, "lost_q32")
     figures["paid_credits"] = sum(figure_of(r, part) for r in receipts for part in _PAID)
     return last, figures
 
