@@ -16,6 +16,9 @@ os.environ.setdefault("MAXWELL_DATA_DIR", str(REPOSITORY / ".cache/maxwell-data"
 
 # Examples that start processes take up to a second each and share their folder; to make a failing
 # one smaller would take longer than a test may.
+# No test depends on how fast this machine is.
+settings.register_profile("maxwell", deadline=None)
+settings.load_profile("maxwell")
 settings.register_profile(
     "runs",
     deadline=None,
