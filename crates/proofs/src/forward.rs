@@ -1,0 +1,315 @@
+//! The integer forward pass on padded tensors: what the prover commits to.
+
+use rayon::prelude::*;
+
+use crate::error::{ProofError, Result};
+use crate::layout::{self, RANGE_BITS};
+use crate::model::{Architecture, Kind, Op, Tensor, Weights, Window};
+
+/// Weights of one operation in the committed layout, `n·2^(K bits) + k`, and biases.
+#[derive(Debug, Clone, Default)]
+pub struct Packed {
+    /// Padded weights; only real channels.
+    pub weights: Vec<i16>,
+    /// Biases of real channels.
+    pub bias: Vec<i64>,
+    /// log2 of the padded K.
+    pub k_bits: usize,
+}
+
+/// Brings the weights of every operation into the committed layout.
+#[must_use]
+pub fn pack(architecture: &Architecture, weights: &Weights) -> Vec<Packed> {
+    let of = |(index, own): (usize, &crate::model::OpWeights)| {
+        let Some((k_bits, _, n)) = layout::weight_shape(architecture, index) else {
+            return Packed::default();
+        };
+        let op = &architecture.ops()[index];
+        let input = &architecture.tensors()[op.input].shape;
+        let mut packed = vec![0; n << k_bits];
+        match &op.kind {
+            Kind::Dense { row_axes, .. } => {
+                let dimensions: Vec<usize> = input[*row_axes..].iter().rev().copied().collect();
+                layout::for_each_cell(&dimensions, |k, padded| {
+                    for (channel, weight) in own.weights[k * n..(k + 1) * n].iter().enumerate() {
+                        packed[(channel << k_bits) + padded] = *weight;
+                    }
+                });
+            }
+            Kind::Conv2d { window, .. } => {
+                let dimensions = [window.kernel[1], window.kernel[0], input[0]];
+                let per_filter: usize = dimensions.iter().product();
+                for (channel, filter) in own.weights.chunks_exact(per_filter).enumerate() {
+                    layout::for_each_cell(&dimensions, |k, padded| {
+                        packed[(channel << k_bits) + padded] = filter[k];
+                    });
+                }
+            }
+            Kind::Add { .. } | Kind::AvgPool { .. } | Kind::Table => {}
+        }
+        Packed { weights: packed, bias: own.bias.clone(), k_bits }
+    };
+    weights.iter().enumerate().map(of).collect()
+}
+
+/// Everything the forward pass makes, over all padded cells.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    /// Padded tensors: the input, then one per operation.
+    pub tensors: Vec<Vec<i16>>,
+    /// Accumulators of each operation.
+    pub accumulators: Vec<Vec<i64>>,
+    /// Quotients of each operation.
+    pub quotients: Vec<Vec<i32>>,
+    /// Byte limbs of the remainders of each operation, lowest first.
+    pub limbs: Vec<Vec<Vec<u8>>>,
+    /// Uses of each table's (padded) entries.
+    pub table_uses: Vec<Vec<u32>>,
+    /// Uses of each byte.
+    pub range_uses: Vec<u32>,
+}
+
+/// Copies a tensor with its batch into padded form.
+///
+/// # Errors
+/// [`ProofError::InvalidData`] when the length or a value does not fit the tensor.
+pub fn padded(tensor: &Tensor, batch: usize, values: &[i16]) -> Result<Vec<i16>> {
+    if values.len() != tensor.len() * batch {
+        return Err(ProofError::InvalidData(format!(
+            "{} values for a batch of {batch} tensors of shape {:?}",
+            values.len(),
+            tensor.shape
+        )));
+    }
+    if let Some(wrong) = values.iter().find(|value| !(tensor.lo..=tensor.hi).contains(value)) {
+        return Err(ProofError::InvalidData(format!(
+            "{wrong} is not in [{}, {}]",
+            tensor.lo, tensor.hi
+        )));
+    }
+    let mut cells = vec![0; 1 << layout::tensor_log(tensor, batch)];
+    layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |dense, padded| {
+        cells[padded] = values[dense];
+    });
+    Ok(cells)
+}
+
+/// The real cells of a padded tensor.
+#[must_use]
+pub fn unpadded(tensor: &Tensor, batch: usize, cells: &[i16]) -> Vec<i16> {
+    let mut values = vec![0; tensor.len() * batch];
+    layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |dense, padded| {
+        values[dense] = cells[padded];
+    });
+    values
+}
+
+/// Runs the model on a batch of inputs.
+///
+/// # Errors
+/// [`ProofError::InvalidData`] when the input does not fit the model.
+pub fn run(architecture: &Architecture, packed: &[Packed], input: &[i16], batch: usize) -> Result<Trace> {
+    let mut trace = Trace {
+        tensors: vec![padded(architecture.input(), batch, input)?],
+        accumulators: Vec::new(),
+        quotients: Vec::new(),
+        limbs: Vec::new(),
+        table_uses: Vec::new(),
+        range_uses: vec![0; 1 << RANGE_BITS],
+    };
+    for table in &architecture.tables {
+        trace.table_uses.push(vec![0; table.values.len().next_power_of_two()]);
+    }
+    for (index, op) in architecture.ops().iter().enumerate() {
+        let accumulators = accumulate(architecture, op, &packed[index], &trace, index, batch);
+        requantise(architecture, op, index, &accumulators, batch, &mut trace);
+        trace.accumulators.push(accumulators);
+    }
+    Ok(trace)
+}
+
+fn accumulate(
+    architecture: &Architecture,
+    op: &Op,
+    packed: &Packed,
+    trace: &Trace,
+    index: usize,
+    batch: usize,
+) -> Vec<i64> {
+    let input = &trace.tensors[op.input];
+    let output = &architecture.tensors()[index + 1];
+    let size = 1 << layout::tensor_log(output, batch);
+    match &op.kind {
+        Kind::Dense { n, .. } => {
+            let mut cells = vec![0; size];
+            let width = n.next_power_of_two();
+            let rows = cells.par_chunks_exact_mut(width).zip(input.par_chunks_exact(1 << packed.k_bits));
+            if size / width >= 4 {
+                rows.for_each(|(row, x)| {
+                    for (n, cell) in row.iter_mut().enumerate().take(*n) {
+                        *cell = channel(packed, n, x);
+                    }
+                });
+            } else {
+                for (row, x) in cells.chunks_exact_mut(width).zip(input.chunks_exact(1 << packed.k_bits)) {
+                    let cells = row.par_iter_mut().with_min_len(64).enumerate().take(*n);
+                    cells.for_each(|(n, cell)| *cell = channel(packed, n, x));
+                }
+            }
+            cells
+        }
+        Kind::Conv2d { o, window } => {
+            let shape = &architecture.tensors()[op.input].shape;
+            convolve(packed, *o, window, shape, &output.shape, input, size)
+        }
+        Kind::Add { other, scales } => {
+            let [a, b] = scales.map(i64::from);
+            let pairs = input.iter().zip(&trace.tensors[*other]);
+            pairs.map(|(x, y)| a * i64::from(*x) + b * i64::from(*y)).collect()
+        }
+        Kind::AvgPool { window } => {
+            let shape = &architecture.tensors()[op.input].shape;
+            pool(window, shape, &output.shape, input, size)
+        }
+        Kind::Table => input.iter().map(|x| i64::from(*x)).collect(),
+    }
+}
+
+/// Bias plus the dot product of a channel's weights.
+fn channel(packed: &Packed, n: usize, x: &[i16]) -> i64 {
+    let weights = &packed.weights[n << packed.k_bits..(n + 1) << packed.k_bits];
+    packed.bias[n] + dot(weights, x)
+}
+
+/// An exact dot product. 16 products of int16 pairs, each at most 2^30, are summed per 64-bit step.
+fn dot(a: &[i16], b: &[i16]) -> i64 {
+    a.iter().zip(b).fold(0_i64, |sum, (x, y)| {
+        sum.wrapping_add(i64::from(i32::from(*x).wrapping_mul(i32::from(*y))))
+    })
+}
+
+/// The source row or column of an output position and kernel offset; `None` in the padding.
+fn source(position: usize, stride: usize, offset: usize, before: usize, length: usize) -> Option<usize> {
+    (position * stride + offset).checked_sub(before).filter(|place| *place < length)
+}
+
+fn convolve(
+    packed: &Packed,
+    channels: usize,
+    window: &Window,
+    shape: &[usize],
+    output: &[usize],
+    input: &[i16],
+    size: usize,
+) -> Vec<i64> {
+    let [_, w_bits, h_bits] = [0, layout::log2_ceil(shape[2]), layout::log2_ceil(shape[1])];
+    let image_bits = layout::log2_ceil(shape[0]) + h_bits + w_bits;
+    let [oh_bits, ow_bits] = [layout::log2_ceil(output[1]), layout::log2_ceil(output[2])];
+    let out_bits = layout::log2_ceil(channels) + oh_bits + ow_bits;
+    let [kh_bits, kw_bits] = window.kernel.map(layout::log2_ceil);
+    let mut cells = vec![0; size];
+    cells.par_chunks_exact_mut(1 << out_bits).zip(input.par_chunks_exact(1 << image_bits)).for_each(
+        |(cells, image)| {
+            for (channel, bias) in packed.bias.iter().enumerate() {
+                // Padded positions hold the bias alone.
+                let first = channel << (oh_bits + ow_bits);
+                cells[first..first + (1 << (oh_bits + ow_bits))].fill(*bias);
+            }
+            let mut patch = vec![0; 1 << packed.k_bits];
+            for (oh, ow) in (0..output[1]).flat_map(|oh| (0..output[2]).map(move |ow| (oh, ow))) {
+                for c in 0..shape[0] {
+                    for i in 0..window.kernel[0] {
+                        let h = source(oh, window.strides[0], i, window.pads[0], shape[1]);
+                        for j in 0..window.kernel[1] {
+                            let w = source(ow, window.strides[1], j, window.pads[1], shape[2]);
+                            patch[(((c << kh_bits) + i) << kw_bits) + j] = match (h, w) {
+                                (Some(h), Some(w)) => image[(((c << h_bits) + h) << w_bits) + w],
+                                _ => 0,
+                            };
+                        }
+                    }
+                }
+                for n in 0..channels {
+                    cells[(((n << oh_bits) + oh) << ow_bits) + ow] = channel(packed, n, &patch);
+                }
+            }
+        },
+    );
+    cells
+}
+
+fn pool(window: &Window, shape: &[usize], output: &[usize], input: &[i16], size: usize) -> Vec<i64> {
+    let [h_bits, w_bits] = [layout::log2_ceil(shape[1]), layout::log2_ceil(shape[2])];
+    let [oh_bits, ow_bits] = [layout::log2_ceil(output[1]), layout::log2_ceil(output[2])];
+    let mut cells = vec![0; size];
+    // One image per batch entry and (padded) channel.
+    let images = input.chunks_exact(1 << (h_bits + w_bits));
+    for (cells, image) in cells.chunks_exact_mut(1 << (oh_bits + ow_bits)).zip(images) {
+        for (oh, ow) in (0..output[1]).flat_map(|oh| (0..output[2]).map(move |ow| (oh, ow))) {
+            let mut sum = 0;
+            for i in 0..window.kernel[0] {
+                let Some(h) = source(oh, window.strides[0], i, window.pads[0], shape[1]) else { continue };
+                for j in 0..window.kernel[1] {
+                    if let Some(w) = source(ow, window.strides[1], j, window.pads[1], shape[2]) {
+                        sum += i64::from(image[(h << w_bits) + w]);
+                    }
+                }
+            }
+            cells[(oh << ow_bits) + ow] = sum;
+        }
+    }
+    cells
+}
+
+/// The bits below and of the channel axis of an operation's output.
+#[must_use]
+pub fn channel_axis(architecture: &Architecture, index: usize) -> (usize, usize) {
+    let bits = layout::axis_bits(&architecture.tensors()[index + 1], 1);
+    match architecture.ops()[index].kind {
+        Kind::Dense { .. } => (0, bits[0]),
+        Kind::Conv2d { .. } => (bits[0] + bits[1], bits[2]),
+        Kind::Add { .. } | Kind::AvgPool { .. } | Kind::Table => (0, 0),
+    }
+}
+
+fn requantise(
+    architecture: &Architecture,
+    op: &Op,
+    index: usize,
+    accumulators: &[i64],
+    batch: usize,
+    trace: &mut Trace,
+) {
+    let size = accumulators.len();
+    debug_assert_eq!(size, 1 << layout::tensor_log(&architecture.tensors()[index + 1], batch));
+    let table = &architecture.tables[op.table];
+    let (below, bits) = channel_axis(architecture, index);
+    let real = op.multipliers.len();
+    let mut quotients = Vec::with_capacity(size);
+    let mut limbs: Vec<Vec<u8>> = (0..op.limbs()).map(|_| Vec::with_capacity(size)).collect();
+    let mut values = Vec::with_capacity(size);
+    let half = 1_i64 << (op.shift - 1);
+    for (cell, accumulator) in accumulators.iter().enumerate() {
+        let multiplier = if real == 1 {
+            i64::from(op.multipliers[0])
+        } else {
+            // Channels in the padding have an accumulator of zero.
+            op.multipliers.get(cell >> below & ((1 << bits) - 1)).map_or(0, |m| i64::from(*m))
+        };
+        let scaled = accumulator * multiplier + half;
+        let quotient = scaled >> op.shift;
+        let remainder = (scaled - (quotient << op.shift)).to_le_bytes();
+        for (limb, byte) in limbs.iter_mut().zip(remainder) {
+            limb.push(byte);
+            trace.range_uses[usize::from(byte)] += 1;
+        }
+        let entry = usize::try_from(quotient - i64::from(table.q_lo)).unwrap_or(usize::MAX);
+        // The static bound keeps every quotient inside its table.
+        values.push(table.values[entry]);
+        trace.table_uses[op.table][entry] += 1;
+        quotients.push(i32::try_from(quotient).unwrap_or(i32::MAX));
+    }
+    trace.quotients.push(quotients);
+    trace.limbs.push(limbs);
+    trace.tensors.push(values);
+}
