@@ -46,7 +46,9 @@ pub(crate) fn groups<V>(matrix: &Matrix, all: &[Claim<V>]) -> Vec<Group> {
         let own_row = matrix.places[claim.block].row;
         let found = groups.iter_mut().find_map(|group| match group {
             Group::Row { row, claims } if small && *row == own_row => Some(claims),
-            Group::Large { columns, claims } if !small && claim.point.starts_with(columns) => Some(claims),
+            Group::Large { columns, claims } if !small && claim.point.starts_with(columns) => {
+                Some(claims)
+            }
             _ => None,
         });
         if let Some(claims) = found {

@@ -61,8 +61,9 @@ pub struct Trace {
     pub accumulators: Vec<Vec<i64>>,
     /// Quotients of each operation.
     pub quotients: Vec<Vec<i32>>,
-    /// Byte limbs of the remainders of each operation, lowest first.
-    pub limbs: Vec<Vec<Vec<u8>>>,
+    /// Byte limbs of the remainders of each operation, lowest first (wider than a byte so that tests can
+    /// break the range).
+    pub limbs: Vec<Vec<Vec<u16>>>,
     /// Uses of each table's (padded) entries.
     pub table_uses: Vec<Vec<u32>>,
     /// Uses of each byte.
@@ -108,7 +109,12 @@ pub fn unpadded(tensor: &Tensor, batch: usize, cells: &[i16]) -> Vec<i16> {
 ///
 /// # Errors
 /// [`ProofError::InvalidData`] when the input does not fit the model.
-pub fn run(architecture: &Architecture, packed: &[Packed], input: &[i16], batch: usize) -> Result<Trace> {
+pub fn run(
+    architecture: &Architecture,
+    packed: &[Packed],
+    input: &[i16],
+    batch: usize,
+) -> Result<Trace> {
     let mut trace = Trace {
         tensors: vec![padded(architecture.input(), batch, input)?],
         accumulators: Vec::new(),
@@ -143,7 +149,8 @@ fn accumulate(
         Kind::Dense { n, .. } => {
             let mut cells = vec![0; size];
             let width = n.next_power_of_two();
-            let rows = cells.par_chunks_exact_mut(width).zip(input.par_chunks_exact(1 << packed.k_bits));
+            let rows =
+                cells.par_chunks_exact_mut(width).zip(input.par_chunks_exact(1 << packed.k_bits));
             if size / width >= 4 {
                 rows.for_each(|(row, x)| {
                     for (n, cell) in row.iter_mut().enumerate().take(*n) {
@@ -151,7 +158,9 @@ fn accumulate(
                     }
                 });
             } else {
-                for (row, x) in cells.chunks_exact_mut(width).zip(input.chunks_exact(1 << packed.k_bits)) {
+                for (row, x) in
+                    cells.chunks_exact_mut(width).zip(input.chunks_exact(1 << packed.k_bits))
+                {
                     let cells = row.par_iter_mut().with_min_len(64).enumerate().take(*n);
                     cells.for_each(|(n, cell)| *cell = channel(packed, n, x));
                 }
@@ -189,7 +198,13 @@ fn dot(a: &[i16], b: &[i16]) -> i64 {
 }
 
 /// The source row or column of an output position and kernel offset; `None` in the padding.
-fn source(position: usize, stride: usize, offset: usize, before: usize, length: usize) -> Option<usize> {
+fn source(
+    position: usize,
+    stride: usize,
+    offset: usize,
+    before: usize,
+    length: usize,
+) -> Option<usize> {
     (position * stride + offset).checked_sub(before).filter(|place| *place < length)
 }
 
@@ -208,8 +223,10 @@ fn convolve(
     let out_bits = layout::log2_ceil(channels) + oh_bits + ow_bits;
     let [kh_bits, kw_bits] = window.kernel.map(layout::log2_ceil);
     let mut cells = vec![0; size];
-    cells.par_chunks_exact_mut(1 << out_bits).zip(input.par_chunks_exact(1 << image_bits)).for_each(
-        |(cells, image)| {
+    cells
+        .par_chunks_exact_mut(1 << out_bits)
+        .zip(input.par_chunks_exact(1 << image_bits))
+        .for_each(|(cells, image)| {
             for (channel, bias) in packed.bias.iter().enumerate() {
                 // Padded positions hold the bias alone.
                 let first = channel << (oh_bits + ow_bits);
@@ -233,12 +250,17 @@ fn convolve(
                     cells[(((n << oh_bits) + oh) << ow_bits) + ow] = channel(packed, n, &patch);
                 }
             }
-        },
-    );
+        });
     cells
 }
 
-fn pool(window: &Window, shape: &[usize], output: &[usize], input: &[i16], size: usize) -> Vec<i64> {
+fn pool(
+    window: &Window,
+    shape: &[usize],
+    output: &[usize],
+    input: &[i16],
+    size: usize,
+) -> Vec<i64> {
     let [h_bits, w_bits] = [layout::log2_ceil(shape[1]), layout::log2_ceil(shape[2])];
     let [oh_bits, ow_bits] = [layout::log2_ceil(output[1]), layout::log2_ceil(output[2])];
     let mut cells = vec![0; size];
@@ -248,7 +270,9 @@ fn pool(window: &Window, shape: &[usize], output: &[usize], input: &[i16], size:
         for (oh, ow) in (0..output[1]).flat_map(|oh| (0..output[2]).map(move |ow| (oh, ow))) {
             let mut sum = 0;
             for i in 0..window.kernel[0] {
-                let Some(h) = source(oh, window.strides[0], i, window.pads[0], shape[1]) else { continue };
+                let Some(h) = source(oh, window.strides[0], i, window.pads[0], shape[1]) else {
+                    continue;
+                };
                 for j in 0..window.kernel[1] {
                     if let Some(w) = source(ow, window.strides[1], j, window.pads[1], shape[2]) {
                         sum += i64::from(image[(h << w_bits) + w]);
@@ -286,7 +310,7 @@ fn requantise(
     let (below, bits) = channel_axis(architecture, index);
     let real = op.multipliers.len();
     let mut quotients = Vec::with_capacity(size);
-    let mut limbs: Vec<Vec<u8>> = (0..op.limbs()).map(|_| Vec::with_capacity(size)).collect();
+    let mut limbs: Vec<Vec<u16>> = (0..op.limbs()).map(|_| Vec::with_capacity(size)).collect();
     let mut values = Vec::with_capacity(size);
     let half = 1_i64 << (op.shift - 1);
     for (cell, accumulator) in accumulators.iter().enumerate() {
@@ -300,7 +324,7 @@ fn requantise(
         let quotient = scaled >> op.shift;
         let remainder = (scaled - (quotient << op.shift)).to_le_bytes();
         for (limb, byte) in limbs.iter_mut().zip(remainder) {
-            limb.push(byte);
+            limb.push(u16::from(byte));
             trace.range_uses[usize::from(byte)] += 1;
         }
         let entry = usize::try_from(quotient - i64::from(table.q_lo)).unwrap_or(usize::MAX);

@@ -119,7 +119,8 @@ impl Statement<'_> {
 
     /// The transcript with everything public in it, before the first challenge.
     pub(crate) fn transcript(&self, digest: &Digest) -> Transcript {
-        let bytes = |values: &[i16]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        let bytes =
+            |values: &[i16]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
         let mut transcript = Transcript::new("maxwell 2026 proof of inference v1");
         transcript.absorb("model", digest);
         transcript.absorb("context", self.context);
@@ -133,6 +134,9 @@ impl Statement<'_> {
 /// Refuses a batch that is empty, too large, or makes a tensor too large.
 pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<()> {
     let fits = (1..=limits::BATCH).contains(&batch)
-        && architecture.tensors().iter().all(|t| layout::tensor_log(t, batch) <= layout::log2_ceil(limits::CELLS));
+        && architecture
+            .tensors()
+            .iter()
+            .all(|t| layout::tensor_log(t, batch) <= layout::log2_ceil(limits::CELLS));
     if fits { Ok(()) } else { Err(ProofError::InvalidData(format!("a batch of {batch}"))) }
 }

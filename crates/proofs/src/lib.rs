@@ -16,6 +16,7 @@ mod error;
 pub mod extension;
 pub mod field;
 pub mod forward;
+pub mod freivalds;
 mod header;
 pub mod layout;
 pub mod merkle;
@@ -32,3 +33,6 @@ mod windows;
 pub use error::{ProofError, Result};
 pub use header::{Header, Profile, Statement};
 pub use prover::{Prepared, Proof};
+
+#[cfg(test)]
+mod tests;

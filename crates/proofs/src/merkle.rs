@@ -59,7 +59,8 @@ impl Tree {
             for (place, position) in known.iter().enumerate() {
                 let sibling = position ^ 1;
                 let beside = if position & 1 == 0 { known.get(place + 1) } else { None };
-                let before = if position & 1 == 1 && place > 0 { known.get(place - 1) } else { None };
+                let before =
+                    if position & 1 == 1 && place > 0 { known.get(place - 1) } else { None };
                 if beside != Some(&sibling) && before != Some(&sibling) {
                     siblings.push(level[sibling]);
                 }

@@ -183,9 +183,20 @@ impl Architecture {
     /// # Errors
     /// [`ProofError::InvalidModel`] with the rule that is broken.
     pub fn new(input: Tensor, tables: Vec<Table>, ops: Vec<Op>) -> Result<Self> {
+        let architecture = Self::new_unread(input, tables, ops)?;
+        architecture.check_all_read()?;
+        Ok(architecture)
+    }
+
+    /// [`Architecture::new`] without the rule that everything must be used.
+    pub(crate) fn new_unread(input: Tensor, tables: Vec<Table>, ops: Vec<Op>) -> Result<Self> {
         shape::check_tensor(&input)?;
         if ops.is_empty() || ops.len() > limits::OPS {
-            return Err(ProofError::model(format!("1 to {} operations, not {}", limits::OPS, ops.len())));
+            return Err(ProofError::model(format!(
+                "1 to {} operations, not {}",
+                limits::OPS,
+                ops.len()
+            )));
         }
         if tables.is_empty() || tables.len() > limits::TABLES {
             return Err(ProofError::model(format!("1 to {} tables", limits::TABLES)));
@@ -200,8 +211,12 @@ impl Architecture {
                 )));
             }
         }
-        if tables.iter().map(|table| table.values.len()).sum::<usize>() > limits::TABLE_VALUES_TOTAL {
-            return Err(ProofError::model(format!("more than {} table values", limits::TABLE_VALUES_TOTAL)));
+        if tables.iter().map(|table| table.values.len()).sum::<usize>() > limits::TABLE_VALUES_TOTAL
+        {
+            return Err(ProofError::model(format!(
+                "more than {} table values",
+                limits::TABLE_VALUES_TOTAL
+            )));
         }
         let mut architecture = Self { tables, ops: Vec::new(), tensors: vec![input] };
         for op in ops {
@@ -209,7 +224,6 @@ impl Architecture {
             architecture.ops.push(op);
             architecture.tensors.push(output);
         }
-        architecture.check_all_read()?;
         if crate::layout::weight_cells(&architecture) > limits::WEIGHTS {
             return Err(ProofError::model(format!("more than {} padded weights", limits::WEIGHTS)));
         }
@@ -270,7 +284,11 @@ impl Architecture {
     pub fn macs(&self) -> u64 {
         let of = |index: usize| {
             let (weights, channels) = self.weight_counts(index);
-            if channels == 0 { 0 } else { (weights * (self.tensors[index + 1].len() / channels)) as u64 }
+            if channels == 0 {
+                0
+            } else {
+                (weights * (self.tensors[index + 1].len() / channels)) as u64
+            }
         };
         (0..self.ops.len()).map(of).sum()
     }

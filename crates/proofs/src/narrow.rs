@@ -37,7 +37,7 @@ fn joined(sums: [u64; 4]) -> E {
 }
 
 /// `out[c] += Σ_i factors[i]·rows[i·width + c]` for every column c; rows are `width` int16 long.
-pub fn combine_rows(rows: &[i16], width: usize, factors: &[E], out: &mut [E]) {
+pub(crate) fn combine_rows(rows: &[i16], width: usize, factors: &[E], out: &mut [E]) {
     let row_count = factors.len().min(rows.len() / width.max(1));
     for (rows, factors) in rows.chunks(TERMS * width).zip(factors[..row_count].chunks(TERMS)) {
         let cut: Vec<[u32; 4]> = factors.iter().map(|factor| limbs(*factor)).collect();
@@ -69,7 +69,7 @@ fn add_row(row: &[i16], cut: &[u32; 4], sums: &mut [[u64; TILE]; 4]) {
 }
 
 /// Elements prepared for [`Limbs::dot`].
-pub struct Limbs {
+pub(crate) struct Limbs {
     cut: [Vec<u32>; 4],
     /// Running sums of the elements, for taking off the shift.
     prefix: Vec<E>,
@@ -78,7 +78,7 @@ pub struct Limbs {
 impl Limbs {
     /// Cuts elements into limbs once for many products; at most 2^16 of them.
     #[must_use]
-    pub fn new(elements: &[E]) -> Self {
+    pub(crate) fn new(elements: &[E]) -> Self {
         assert!(elements.len() <= TERMS, "BUG: more terms than fit 64 bits");
         let cut = [0, 1, 2, 3].map(|k| elements.iter().map(|e| limbs(*e)[k]).collect());
         let mut prefix = vec![E::ZERO];
@@ -90,7 +90,7 @@ impl Limbs {
 
     /// `Σ_i values[i]·elements[i]` over the length of `values`, at most that of the elements.
     #[must_use]
-    pub fn dot(&self, values: &[i16]) -> E {
+    pub(crate) fn dot(&self, values: &[i16]) -> E {
         let sums = [0, 1, 2, 3].map(|k| {
             values.iter().zip(&self.cut[k]).fold(0_u64, |sum, (value, limb)| {
                 sum.wrapping_add(u64::from(unsigned(*value)).wrapping_mul(u64::from(*limb)))

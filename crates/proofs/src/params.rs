@@ -117,8 +117,10 @@ mod tests {
     #[test]
     fn blocks_do_not_overlap() {
         let sizes = [(3, 8), (12, 3000), (0, 1), (7, 128), (12, 4096), (6, 64), (5, 17)];
-        let blocks: Vec<Block> =
-            sizes.iter().map(|(log_size, active)| Block { log_size: *log_size, active: *active }).collect();
+        let blocks: Vec<Block> = sizes
+            .iter()
+            .map(|(log_size, active)| Block { log_size: *log_size, active: *active })
+            .collect();
         for log_columns in LOG_COLUMNS {
             let matrix = Matrix::with_columns(&blocks, log_columns);
             let mut taken = vec![false; matrix.rows << log_columns];

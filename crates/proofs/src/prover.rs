@@ -8,7 +8,6 @@ mod leaves;
 mod opening;
 mod sumcheck;
 
-#[cfg(test)]
 pub(crate) use channel::Tamper;
 use channel::{Channel, Honest};
 use commit::{Committed, Data};
@@ -110,7 +109,7 @@ impl Prepared {
         input: &[i16],
         batch: usize,
         context: &[u8],
-        tamper: &mut dyn Tampering,
+        tamper: &mut dyn Tamper,
     ) -> Result<Proof> {
         let mut trace = self.trace(input, batch)?;
         tamper.trace(&mut trace);
@@ -164,13 +163,20 @@ impl Prepared {
 
     /// The committed output equals the public one in every real cell: a sum-check of eq(random, ·), cut to the
     /// real cells, times the output.
-    fn bind_output(&self, channel: &mut Channel<'_>, trace: &Trace, batch: usize) -> (usize, Vec<E>, E) {
+    fn bind_output(
+        &self,
+        channel: &mut Channel<'_>,
+        trace: &Trace,
+        batch: usize,
+    ) -> (usize, Vec<E>, E) {
         let architecture = &self.header.architecture;
         let tensor = architecture.output();
         let log = layout::tensor_log(tensor, batch);
         let eq = mle::eq_table(&channel.challenges(log));
         let mut real = vec![E::ZERO; eq.len()];
-        layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |_, cell| real[cell] = eq[cell]);
+        layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |_, cell| {
+            real[cell] = eq[cell]
+        });
         let index = architecture.ops().len();
         let cells = trace.tensors[index].iter().map(|y| E::from_i64(i64::from(*y))).collect();
         let mut pairs = [(real, cells)];
@@ -180,5 +186,3 @@ impl Prepared {
         (index, point, value)
     }
 }
-
-use channel::Tamper as Tampering;

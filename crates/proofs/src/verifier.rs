@@ -63,7 +63,12 @@ struct Found<V> {
 }
 
 /// Everything between the commitment and the openings.
-fn converse<C: Channel>(channel: &mut C, header: &Header, batch: usize, output: &[i16]) -> Result<Found<C::Value>> {
+fn converse<C: Channel>(
+    channel: &mut C,
+    header: &Header,
+    batch: usize,
+    output: &[i16],
+) -> Result<Found<C::Value>> {
     let architecture = &header.architecture;
     let folding = channel.challenge();
     let alpha = channel.challenge();
@@ -80,10 +85,8 @@ fn converse<C: Channel>(channel: &mut C, header: &Header, batch: usize, output: 
         layers::verify(channel, header, batch, index, sum, &leaves.point[..log], &mut claims)?;
     }
     claims.tensors.push(public::bind_output(channel, architecture, batch, output)?);
-    let with_point = |(block, (shape, value)): (usize, (&(Column, layout::Block), C::Value))| Claim {
-        block,
-        point: leaves.point[..shape.1.log_size].to_vec(),
-        value,
+    let with_point = |(block, (shape, value)): (usize, (&(Column, layout::Block), C::Value))| {
+        Claim { block, point: leaves.point[..shape.1.log_size].to_vec(), value }
     };
     let columns = blocks.iter().zip(values).enumerate().map(with_point).collect();
     Ok(Found { columns, weights: claims.weights, tensors: claims.tensors })

@@ -51,7 +51,9 @@ fn channel_bounds(architecture: &Architecture, weights: &Weights, index: usize) 
         }
         Kind::Conv2d { o, .. } => {
             let filters = own.weights.chunks_exact(own.weights.len() / o);
-            with_bias(filters.map(|f| f.iter().map(|w| i128::from(w.unsigned_abs())).sum()).collect())
+            with_bias(
+                filters.map(|f| f.iter().map(|w| i128::from(w.unsigned_abs())).sum()).collect(),
+            )
         }
         Kind::Add { other, scales } => {
             let second = i128::from(architecture.tensors[*other].magnitude());
@@ -65,7 +67,12 @@ fn channel_bounds(architecture: &Architecture, weights: &Weights, index: usize) 
     }
 }
 
-fn check_channel(architecture: &Architecture, index: usize, channel: usize, bound: i128) -> Result<()> {
+fn check_channel(
+    architecture: &Architecture,
+    index: usize,
+    channel: usize,
+    bound: i128,
+) -> Result<()> {
     let op = &architecture.ops[index];
     let half = 1_i128 << (op.shift - 1);
     let product = bound * i128::from(op.multiplier(channel));

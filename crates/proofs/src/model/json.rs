@@ -72,7 +72,12 @@ enum JsonOp {
         shift: u32,
         table: usize,
     },
-    Table { input: usize, multipliers: Vec<u32>, shift: u32, table: usize },
+    Table {
+        input: usize,
+        multipliers: Vec<u32>,
+        shift: u32,
+        table: usize,
+    },
 }
 
 impl JsonOp {
@@ -140,9 +145,14 @@ pub fn from_json(text: &str, weight_bytes: &[u8]) -> Result<(Architecture, Weigh
         };
         let end = next + architecture.weight_counts(index).0;
         let own = values.get(next..end).filter(|_| offset == next).ok_or_else(|| {
-            ProofError::model(format!("operation {index}: its weights are not at {offset}, or too few"))
+            ProofError::model(format!(
+                "operation {index}: its weights are not at {offset}, or too few"
+            ))
         })?;
-        weights.push(OpWeights { weights: own.iter().map(|v| i16::from_le_bytes(*v)).collect(), bias });
+        weights.push(OpWeights {
+            weights: own.iter().map(|v| i16::from_le_bytes(*v)).collect(),
+            bias,
+        });
         next = end;
     }
     if next != values.len() || !rest.is_empty() {

@@ -9,7 +9,8 @@ pub(super) fn check_tensor(tensor: &Tensor) -> Result<()> {
     if rank == 0 || rank > limits::RANK || !dimensions {
         return Err(ProofError::model(format!("a tensor of shape {:?}", tensor.shape)));
     }
-    let cells = tensor.shape.iter().map(|d| d.next_power_of_two()).try_fold(1_usize, usize::checked_mul);
+    let cells =
+        tensor.shape.iter().map(|d| d.next_power_of_two()).try_fold(1_usize, usize::checked_mul);
     if cells.is_none_or(|cells| cells > limits::CELLS) {
         return Err(ProofError::model(format!(
             "a tensor of shape {:?} has more than {} padded cells",
@@ -42,7 +43,9 @@ fn image(shape: &[usize], window: &Window) -> Result<[usize; 2]> {
     let columns = side(width, window.kernel[1], window.strides[1], left, right);
     match (rows, columns) {
         (Some(rows), Some(columns)) => Ok([rows, columns]),
-        _ => Err(ProofError::model(format!("{window:?} does not fit shape {shape:?} or its limits"))),
+        _ => {
+            Err(ProofError::model(format!("{window:?} does not fit shape {shape:?} or its limits")))
+        }
     }
 }
 

@@ -87,13 +87,14 @@ const PIECE: usize = 64;
 impl Committed {
     /// Commits to blocks in the order of the matrix.
     pub(crate) fn new(matrix: Matrix, mut blocks: Vec<Data>) -> Self {
-        for (data, place) in blocks.iter_mut().zip(&matrix.places) {
-            // Whole rows, so that combinations see whole rows.
-            let size = place.rows * matrix.columns();
-            if let Data::Narrow(values) = data
-                && values.len() > matrix.columns()
-            {
-                values.resize(size, 0);
+        for (index, data) in blocks.iter_mut().enumerate() {
+            // Blocks of at least a row are held as whole rows, so that combinations see whole rows.
+            if matrix.blocks[index].log_size >= matrix.log_columns {
+                let size = matrix.places[index].rows * matrix.columns();
+                match data {
+                    Data::Narrow(values) => values.resize(size, 0),
+                    Data::Wide(values) => values.resize(size, F::ZERO),
+                }
             }
         }
         let length = 1_usize << matrix.log_length();

@@ -86,8 +86,7 @@ impl Halves {
         for pair in from..to {
             let (low, high) = (2 * pair, 2 * pair + 1);
             let [pl, pr, ql, qr] = [self.pl[low], self.pr[low], self.ql[low], self.qr[low]];
-            let [dpl, dpr] =
-                [at(&self.pl, high, E::ZERO) - pl, at(&self.pr, high, E::ZERO) - pr];
+            let [dpl, dpr] = [at(&self.pl, high, E::ZERO) - pl, at(&self.pr, high, E::ZERO) - pr];
             let [dql, dqr] = [at(&self.ql, high, E::ONE) - ql, at(&self.qr, high, E::ONE) - qr];
             let weight = eq[pair];
             sums[0] += weight * (qr * (pl + lambda * ql) + pr * ql);

@@ -35,7 +35,13 @@ pub(crate) struct Context<'a> {
 }
 
 /// Proves operation `index`, whose outputs are claimed at `point`.
-pub(crate) fn prove(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, point: &[E], claims: &mut Claims) {
+pub(crate) fn prove(
+    channel: &mut Channel<'_>,
+    context: &Context<'_>,
+    index: usize,
+    point: &[E],
+    claims: &mut Claims,
+) {
     let architecture = &context.prepared.header.architecture;
     let op = &architecture.ops()[index];
     let mut point = point.to_vec();
@@ -52,12 +58,16 @@ pub(crate) fn prove(channel: &mut Channel<'_>, context: &Context<'_>, index: usi
                 &architecture.tensors()[index + 1].shape,
             );
             let bits = layout::axis_bits(&architecture.tensors()[index + 1], context.batch);
-            let (across, down) = (mle::eq_table(&point[..bits[0]]), mle::eq_table(&point[bits[0]..bits[0] + bits[1]]));
+            let (across, down) = (
+                mle::eq_table(&point[..bits[0]]),
+                mle::eq_table(&point[bits[0]..bits[0] + bits[1]]),
+            );
             let spread = [h.spread(&down, |_| E::ONE), w.spread(&across, |_| E::ONE)];
             image(channel, context, op.input, &spread, &point[bits[0] + bits[1]..], claims);
         }
         Kind::Add { other, .. } => {
-            let values = [op.input, *other].map(|tensor| evaluate(&context.trace.tensors[tensor], &point));
+            let values =
+                [op.input, *other].map(|tensor| evaluate(&context.trace.tensors[tensor], &point));
             channel.send("addends", values.to_vec());
             claims.tensors.push((op.input, point.clone(), values[0]));
             claims.tensors.push((*other, point, values[1]));
@@ -95,7 +105,8 @@ fn bind_channel(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, 
     }
     let op = &architecture.ops()[index];
     let eq = mle::eq_table(&point[below..below + bits]);
-    let weights = eq.iter().zip(&op.multipliers).map(|(eq, m)| eq.scale(F::from_u64(u64::from(*m))));
+    let weights =
+        eq.iter().zip(&op.multipliers).map(|(eq, m)| eq.scale(F::from_u64(u64::from(*m))));
     let mut pairs = [(weights.collect(), sums)];
     let bound = sumcheck::products(channel, "channel round", bits, &mut pairs);
     channel.send("channel accumulator", vec![pairs[0].1[0]]);
@@ -103,8 +114,15 @@ fn bind_channel(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, 
 }
 
 /// Sends the bias at the channel point and claims it.
-fn send_bias(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, point: &[E], claims: &mut Claims) {
-    let bias: Vec<E> = context.prepared.packed[index].bias.iter().map(|b| E::from_i64(*b)).collect();
+fn send_bias(
+    channel: &mut Channel<'_>,
+    context: &Context<'_>,
+    index: usize,
+    point: &[E],
+    claims: &mut Claims,
+) {
+    let bias: Vec<E> =
+        context.prepared.packed[index].bias.iter().map(|b| E::from_i64(*b)).collect();
     let value = mle::evaluate(&bias, point);
     channel.send("bias", vec![value]);
     let block = context.prepared.weight_block(WeightBlock::Bias(index));
@@ -118,30 +136,39 @@ fn contract_weights(context: &Context<'_>, index: usize, channels: &[E]) -> Vec<
     let factors = mle::eq_table(channels);
     let rows = packed.weights.len() / width;
     let chunk = rows.div_ceil(rayon::current_num_threads()).max(16);
-    let sums = packed.weights.par_chunks(chunk * width).zip(factors[..rows].par_chunks(chunk)).map(|(rows, factors)| {
-        let mut sum = vec![E::ZERO; width];
-        narrow::combine_rows(rows, width, factors, &mut sum);
-        sum
-    });
-    sums.reduce(|| vec![E::ZERO; width], |mut a, b| {
-        super::commit::add(&mut a, &b);
-        a
-    })
+    let sums = packed.weights.par_chunks(chunk * width).zip(factors[..rows].par_chunks(chunk)).map(
+        |(rows, factors)| {
+            let mut sum = vec![E::ZERO; width];
+            narrow::combine_rows(rows, width, factors, &mut sum);
+            sum
+        },
+    );
+    sums.reduce(
+        || vec![E::ZERO; width],
+        |mut a, b| {
+            super::commit::add(&mut a, &b);
+            a
+        },
+    )
 }
 
 /// Σ_r eq(rows, r)·X(r, k) for every k.
 fn contract_rows(cells: &[i16], width: usize, rows: &[E]) -> Vec<E> {
     let factors = mle::eq_table(rows);
     let chunk = factors.len().div_ceil(rayon::current_num_threads()).max(16);
-    let sums = cells.par_chunks(chunk * width).zip(factors.par_chunks(chunk)).map(|(cells, factors)| {
-        let mut sum = vec![E::ZERO; width];
-        narrow::combine_rows(cells, width, factors, &mut sum);
-        sum
-    });
-    sums.reduce(|| vec![E::ZERO; width], |mut a, b| {
-        super::commit::add(&mut a, &b);
-        a
-    })
+    let sums =
+        cells.par_chunks(chunk * width).zip(factors.par_chunks(chunk)).map(|(cells, factors)| {
+            let mut sum = vec![E::ZERO; width];
+            narrow::combine_rows(cells, width, factors, &mut sum);
+            sum
+        });
+    sums.reduce(
+        || vec![E::ZERO; width],
+        |mut a, b| {
+            super::commit::add(&mut a, &b);
+            a
+        },
+    )
 }
 
 /// The sum-check over k of left(k)·weights(k); sends both values and claims the weights.
@@ -164,7 +191,13 @@ fn inner(
     (k, value)
 }
 
-fn dense(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, point: &[E], claims: &mut Claims) {
+fn dense(
+    channel: &mut Channel<'_>,
+    context: &Context<'_>,
+    index: usize,
+    point: &[E],
+    claims: &mut Claims,
+) {
     let architecture = &context.prepared.header.architecture;
     let (_, n_bits) = channel_axis(architecture, index);
     let (channels, rows) = point.split_at(n_bits);
@@ -201,19 +234,21 @@ fn convolution(
     let area = 1 << (in_bits[0] + in_bits[1]);
     let image_cells = contract_rows(&context.trace.tensors[op.input], area << in_bits[2], images);
     let mut left = vec![E::ZERO; 1 << (kw_bits + kh_bits + in_bits[2])];
-    left.par_chunks_mut(1 << (kw_bits + kh_bits)).zip(image_cells.par_chunks(area)).for_each(|(patch, cells)| {
-        for i in 0..h.kernel {
-            let rows = h.at(&down, i);
-            for j in 0..w.kernel {
-                let columns = w.at(&across, j);
-                let row_sum = |(y, weight): &(usize, E)| {
-                    let row = &cells[y << in_bits[0]..];
-                    *weight * columns.iter().map(|(x, weight)| row[*x] * *weight).sum::<E>()
-                };
-                patch[(i << kw_bits) + j] = rows.iter().map(row_sum).sum();
+    left.par_chunks_mut(1 << (kw_bits + kh_bits)).zip(image_cells.par_chunks(area)).for_each(
+        |(patch, cells)| {
+            for i in 0..h.kernel {
+                let rows = h.at(&down, i);
+                for j in 0..w.kernel {
+                    let columns = w.at(&across, j);
+                    let row_sum = |(y, weight): &(usize, E)| {
+                        let row = &cells[y << in_bits[0]..];
+                        *weight * columns.iter().map(|(x, weight)| row[*x] * *weight).sum::<E>()
+                    };
+                    patch[(i << kw_bits) + j] = rows.iter().map(row_sum).sum();
+                }
             }
-        }
-    });
+        },
+    );
     let (k, _) = inner(channel, context, index, left, channels, claims);
     let (kw, rest) = k.split_at(kw_bits);
     let (kh, c) = rest.split_at(kh_bits);

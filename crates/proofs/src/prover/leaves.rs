@@ -13,13 +13,15 @@ use crate::model::Architecture;
 
 /// The values of a column.
 pub(crate) fn column(trace: &Trace, column: Column) -> Data {
-    let wide = |values: &[u32]| Data::Wide(values.iter().map(|v| F::from_u64(u64::from(*v))).collect());
+    let wide =
+        |values: &[u32]| Data::Wide(values.iter().map(|v| F::from_u64(u64::from(*v))).collect());
     match column {
         Column::Quotient(op) => {
             Data::Wide(trace.quotients[op].iter().map(|q| F::from_i64(i64::from(*q))).collect())
         }
         Column::Limb(op, limb) => {
-            Data::Narrow(trace.limbs[op][limb].iter().map(|byte| i16::from(*byte)).collect())
+            let narrow = |limb: &u16| i16::try_from(*limb).unwrap_or(i16::MAX);
+            Data::Narrow(trace.limbs[op][limb].iter().map(narrow).collect())
         }
         Column::Output(op) => Data::Narrow(trace.tensors[op + 1].clone()),
         Column::TableUses(table) => wide(&trace.table_uses[table]),
@@ -52,8 +54,8 @@ pub(crate) fn level(
         let tagged = E::from_i64(tag as i64) + folding.scale(F::from_i64(i64::from(q)));
         alpha - tagged - square.scale(F::from_i64(i64::from(y)))
     };
-    let byte = |value: u8| alpha - folding.scale(F::from_u64(u64::from(value)));
-    let bytes: Vec<E> = (0..=u8::MAX).map(byte).collect();
+    let byte = |value: u16| alpha - folding.scale(F::from_u64(u64::from(value)));
+    let bytes: Vec<E> = (0..256).map(byte).collect();
     let uses = |count: &u32| -E::from(F::from_u64(u64::from(*count)));
     let (mut p, mut q) = (Vec::with_capacity(segments.len), Vec::with_capacity(segments.len));
     for (segment, log, _) in &segments.parts {
@@ -61,12 +63,16 @@ pub(crate) fn level(
             Segment::TableLookups(op) => {
                 let tag = architecture.ops()[*op].table + 1;
                 let pairs = trace.quotients[*op].par_iter().zip(&trace.tensors[op + 1]);
-                let dens: Vec<E> =
-                    pairs.with_min_len(1 << 12).map(|(quotient, y)| entry(tag, *quotient, *y)).collect();
+                let dens: Vec<E> = pairs
+                    .with_min_len(1 << 12)
+                    .map(|(quotient, y)| entry(tag, *quotient, *y))
+                    .collect();
                 q.extend(dens);
             }
             Segment::LimbLookups(op, limb) => {
-                q.extend(trace.limbs[*op][*limb].iter().map(|value| bytes[usize::from(*value)]));
+                let known = |value: &u16| bytes.get(usize::from(*value)).copied();
+                let limbs = trace.limbs[*op][*limb].iter();
+                q.extend(limbs.map(|value| known(value).unwrap_or_else(|| byte(*value))));
             }
             Segment::Table(id) => {
                 let table = &architecture.tables[*id];

@@ -68,8 +68,10 @@ impl<'a> Reader<'a> {
 
     /// The next bytes, not hashed.
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
-        let (head, tail) =
-            self.proof.split_at_checked(count).ok_or(ProofError::Rejected("the proof ends early"))?;
+        let (head, tail) = self
+            .proof
+            .split_at_checked(count)
+            .ok_or(ProofError::Rejected("the proof ends early"))?;
         self.proof = tail;
         Ok(head)
     }
@@ -99,7 +101,11 @@ impl<'a> Reader<'a> {
 
     /// Rejects a proof with anything after its end.
     pub(crate) fn finish(self) -> Result<()> {
-        if self.proof.is_empty() { Ok(()) } else { Err(ProofError::Rejected("bytes after the end")) }
+        if self.proof.is_empty() {
+            Ok(())
+        } else {
+            Err(ProofError::Rejected("bytes after the end"))
+        }
     }
 }
 

@@ -101,7 +101,11 @@ pub(crate) fn verify<C: Channel>(
 
 fn sides(architecture: &Architecture, index: usize, window: &Window) -> [windows::Side; 2] {
     let input = architecture.ops()[index].input;
-    windows::sides(window, &architecture.tensors()[input].shape, &architecture.tensors()[index + 1].shape)
+    windows::sides(
+        window,
+        &architecture.tensors()[input].shape,
+        &architecture.tensors()[index + 1].shape,
+    )
 }
 
 /// Multipliers per channel: gives the claim on the accumulators and moves the point to it.
@@ -202,10 +206,8 @@ fn convolution<C: Channel>(
     let (kh, c) = rest.split_at(kh_bits);
     let (kw, kh) = (mle::eq_table(kw), mle::eq_table(kh));
     let [h, w] = sides(architecture, index, window);
-    let spread = [
-        h.spread(&mle::eq_table(down), |i| kh[i]),
-        w.spread(&mle::eq_table(across), |j| kw[j]),
-    ];
+    let spread =
+        [h.spread(&mle::eq_table(down), |i| kh[i]), w.spread(&mle::eq_table(across), |j| kw[j])];
     let input = architecture.ops()[index].input;
     image(channel, architecture, batch, input, &spread, left, &[c, images].concat(), claims)
 }

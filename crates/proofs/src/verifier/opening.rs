@@ -43,15 +43,20 @@ pub(crate) fn verify(
             claims.iter().map(of).sum()
         }
     };
-    let found: E = groups.iter().map(weighted).zip(&values).map(|(weight, value)| weight * *value).sum();
+    let found: E =
+        groups.iter().map(weighted).zip(&values).map(|(weight, value)| weight * *value).sum();
     channel.zero(&(found - last), "the columns do not add up")?;
 
     let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.rows)));
     let [proximity] = channel.receive_array("proximity value")?;
     let by_group = channel.challenge().powers(groups.len() + 1);
     let combination = channel.elements("combination", matrix.columns())?;
-    let expected: E =
-        values.iter().chain([&proximity]).zip(&by_group).map(|(value, weight)| *value * *weight).sum();
+    let expected: E = values
+        .iter()
+        .chain([&proximity])
+        .zip(&by_group)
+        .map(|(value, weight)| *value * *weight)
+        .sum();
     let found = inner_product(&combination, &mle::eq_table(&point));
     channel.zero(&(found - expected), "the combination has another value")?;
 
