@@ -133,10 +133,9 @@ impl Statement<'_> {
 
 /// Refuses a batch that is empty, too large, or makes a tensor too large.
 pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<()> {
+    let largest = layout::log2_ceil(limits::CELLS);
     let fits = (1..=limits::BATCH).contains(&batch)
-        && architecture
-            .tensors()
-            .iter()
-            .all(|t| layout::tensor_log(t, batch) <= layout::log2_ceil(limits::CELLS));
+        && architecture.tensors().iter().all(|t| layout::tensor_log(t, batch) <= largest)
+        && layout::segments(architecture, batch).len <= limits::LEAVES;
     if fits { Ok(()) } else { Err(ProofError::InvalidData(format!("a batch of {batch}"))) }
 }

@@ -27,6 +27,8 @@ pub mod limits {
     pub const WEIGHTS: usize = 1 << 26;
     /// Cells of one padded tensor with its batch.
     pub const CELLS: usize = 1 << 24;
+    /// Leaves of one proof's look-up argument: 2·2^25/|E| is an error of 2^−102.
+    pub const LEAVES: usize = 1 << 25;
     /// Inferences of one proof.
     pub const BATCH: usize = 4096;
     /// Kernel side and stride.
