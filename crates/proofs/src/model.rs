@@ -7,6 +7,8 @@ mod bound;
 mod bytes;
 mod json;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 pub use bound::check_bounds;
 pub use json::{from_json, weight_bytes};

@@ -61,7 +61,7 @@ impl Prepared {
                 (*name, data)
             })
             .unzip();
-        let weights = Committed::new(header::weight_matrix(&architecture), data);
+        let weights = Committed::new(header::weight_matrix(&architecture), data, &mut Honest);
         let header =
             Header { architecture, profile: Profile::Plain100, weight_root: weights.tree.root() };
         Ok(Self { header, packed, weights, blocks })
@@ -126,7 +126,7 @@ impl Prepared {
         let architecture = &self.header.architecture;
         let columns = layout::columns(architecture, batch);
         let data = columns.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
-        let committed = Committed::new(self.header.column_matrix(batch), data);
+        let committed = Committed::new(self.header.column_matrix(batch), data, channel.tamper);
         channel.send_bytes("columns root", &committed.tree.root());
 
         let folding = channel.challenge();

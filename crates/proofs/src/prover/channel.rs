@@ -11,6 +11,8 @@ pub(crate) trait Tamper: Sync {
     fn trace(&mut self, _trace: &mut crate::forward::Trace) {}
     /// Changes message number `nth` (counted from 0 per proof) before it is sent and hashed.
     fn message(&mut self, _label: &'static str, _nth: usize, _elements: &mut Vec<E>) {}
+    /// Changes code words (row after row) before they are hashed.
+    fn code_words(&mut self, _words: &mut [crate::field::F], _length: usize) {}
     /// Changes raw bytes (roots, columns, paths) before they are written.
     fn bytes(&mut self, _label: &'static str, _bytes: &mut Vec<u8>) {}
 }

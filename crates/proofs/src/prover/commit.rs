@@ -5,6 +5,7 @@
 
 use rayon::prelude::*;
 
+use super::channel::Tamper;
 use crate::extension::E;
 use crate::field::F;
 use crate::merkle::{self, Tree};
@@ -86,7 +87,7 @@ const PIECE: usize = 64;
 
 impl Committed {
     /// Commits to blocks in the order of the matrix.
-    pub(crate) fn new(matrix: Matrix, mut blocks: Vec<Data>) -> Self {
+    pub(crate) fn new(matrix: Matrix, mut blocks: Vec<Data>, tamper: &mut dyn Tamper) -> Self {
         for (index, data) in blocks.iter_mut().enumerate() {
             // Blocks of at least a row are held as whole rows, so that combinations see whole rows.
             if matrix.blocks[index].log_size >= matrix.log_columns {
@@ -104,6 +105,7 @@ impl Committed {
             fill_row(&matrix, &blocks, row, word);
             domain.evaluate(word, matrix.columns());
         });
+        tamper.code_words(&mut encoded, length);
         let strips = (0..length / STRIP).into_par_iter().map(|strip| {
             let mut columns = vec![0_u8; STRIP * matrix.rows * 8];
             for row in 0..matrix.rows {

@@ -3,17 +3,20 @@
 
 use super::models::{self, Model};
 use crate::extension::E;
+use crate::field::F;
 use crate::forward::Trace;
+use crate::model::Kind;
 use crate::prover::{Prepared, Tamper};
 use crate::verifier::verify;
 use crate::{ProofError, Statement};
 
-/// Cheats with up to three hands.
+/// Cheats with up to four hands.
 #[derive(Default)]
 struct Cheat<'a> {
     trace: Option<Box<dyn Fn(&mut Trace) + Sync + 'a>>,
     message: Option<Box<dyn Fn(&'static str, usize, &mut Vec<E>) + Sync + 'a>>,
     bytes: Option<Box<dyn Fn(&'static str, &mut Vec<u8>) + Sync + 'a>>,
+    words: Option<Box<dyn Fn(&mut [F], usize) + Sync + 'a>>,
     /// Labels and lengths of the messages that were sent.
     seen: Vec<(&'static str, usize)>,
 }
@@ -29,6 +32,12 @@ impl Tamper for Cheat<'_> {
         self.seen.push((label, elements.len()));
         if let Some(cheat) = &self.message {
             cheat(label, nth, elements);
+        }
+    }
+
+    fn code_words(&mut self, words: &mut [F], length: usize) {
+        if let Some(cheat) = &self.words {
+            cheat(words, length);
         }
     }
 
@@ -209,5 +218,112 @@ fn commitments_are_bound() {
         assert_rejected(verdict(&prepared, &input, 1, &mut cheat), label);
         let mut cheat = Cheat { bytes: Some(Box::new(cut)), ..Cheat::default() };
         assert_rejected(verdict(&prepared, &input, 1, &mut cheat), label);
+    }
+}
+
+/// Messages that still satisfy the equation they are sent in, but not the commitment behind it.
+fn assert_message_rejected(
+    label: &'static str,
+    change: impl Fn(&mut Vec<E>) + Sync,
+    model: Model,
+    reason: &str,
+) {
+    let (model, prepared) = prepared(model);
+    let input = model.input(1, 6);
+    let change = |found: &'static str, _: usize, elements: &mut Vec<E>| {
+        if found == label {
+            change(elements);
+        }
+    };
+    let mut cheat = Cheat { message: Some(Box::new(change)), ..Cheat::default() };
+    let found = verdict(&prepared, &input, 1, &mut cheat);
+    assert_eq!(found, Err(ProofError::Rejected(leak(reason))), "{label}");
+}
+
+fn leak(text: &str) -> &'static str {
+    Box::leak(text.to_owned().into_boxed_str())
+}
+
+/// §4.14: two claims of an addition that cancel (3·5 − 5·3 = 0), and factors whose product is kept: only the
+/// opening can tell, and it does.
+#[test]
+fn cancelling_claims_are_opened() {
+    let reason = "the columns do not add up";
+    let cancel = |elements: &mut Vec<E>| {
+        elements[0] += E::from_i64(5);
+        elements[1] += E::from_i64(3);
+    };
+    let ops = vec![
+        (Kind::Dense { row_axes: 0, n: 6 }, 0, false),
+        (Kind::Table, 1, false),
+        (Kind::Add { other: 2, scales: [3, -5] }, 1, false),
+    ];
+    let model = models::build(&[4], ops, &[(-128, 127)], 5);
+    assert_message_rejected("addends", cancel, model, reason);
+    let product = |elements: &mut Vec<E>| {
+        elements[0] *= E::from_i64(2);
+        elements[1] *= E::from_i64(2).inverse().unwrap();
+    };
+    // The left factor of the only layer is the public input.
+    let reason = "the input is another one";
+    assert_message_rejected("factors", product, models::dense(4, 4, false), reason);
+}
+
+/// §4.10: a tree of zeros, 0/0 at the root, adds up and is no proof.
+#[test]
+fn zero_denominators_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 6);
+    let zeros = |label: &'static str, _: usize, elements: &mut Vec<E>| {
+        if label.starts_with("look-up") {
+            elements.fill(E::ZERO);
+        }
+    };
+    let mut cheat = Cheat { message: Some(Box::new(zeros)), ..Cheat::default() };
+    let found = verdict(&prepared, &input, 1, &mut cheat);
+    assert_eq!(found, Err(ProofError::Rejected("a look-up denominator is zero")));
+}
+
+/// §4.3, 10: a value looked up in another operation's table, with the use counted there.
+#[test]
+fn tables_are_separate() {
+    let (model, prepared) = small();
+    for seed in 0..20 {
+        let input = model.input(1, seed);
+        let swap = |t: &mut Trace| {
+            // Operation 0 has ReLU (table 0); take a negative value from table 1 instead.
+            let Some(cell) = t.quotients[0].iter().position(|q| *q < 0) else { return };
+            let entry = (t.quotients[0][cell] + 4000) as usize;
+            t.table_uses[0][entry] -= 1;
+            t.table_uses[1][entry] += 1;
+            t.tensors[1][cell] = t.quotients[0][cell].max(-128) as i16;
+        };
+        let mut cheat = Cheat { trace: Some(Box::new(swap)), ..Cheat::default() };
+        let packed = &prepared.packed;
+        let honest = crate::forward::run(&model.architecture, packed, &input, 1).unwrap();
+        if honest.quotients[0].iter().any(|q| *q < 0) {
+            assert_rejected(verdict(&prepared, &input, 1, &mut cheat), "another table");
+            return;
+        }
+    }
+    panic!("no input with a negative quotient");
+}
+
+/// §4.15, 16: a row that is no code word, in half of its places, is caught although its message is right.
+#[test]
+fn rows_far_from_the_code_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 6);
+    let rows = prepared.header().column_matrix(1).rows;
+    for row in 0..rows {
+        let corrupt = move |words: &mut [F], length: usize| {
+            for value in words[row * length..(row + 1) * length].iter_mut().step_by(2) {
+                *value += F::ONE;
+            }
+        };
+        let mut cheat = Cheat { words: Some(Box::new(corrupt)), ..Cheat::default() };
+        let found = verdict(&prepared, &input, 1, &mut cheat);
+        let reason = "a column does not fit the combination";
+        assert_eq!(found, Err(ProofError::Rejected(reason)), "row {row}");
     }
 }
