@@ -78,6 +78,14 @@ pub(crate) fn row_factors<V>(matrix: &Matrix, claim: &Claim<V>, weight: E) -> Ve
     factors
 }
 
+/// Weights of the groups, powers of one challenge, and last that of the proximity row, a challenge of its own:
+/// so the combination is a line in it, and the proximity gap of a line is what it costs.
+pub(crate) fn group_weights(base: E, proximity: E, count: usize) -> Vec<E> {
+    let mut weights = base.powers(count);
+    weights.push(proximity);
+    weights
+}
+
 /// The factors of all rows for the combination of groups with weights `by_group`, claims weighted by
 /// `by_claim`.
 pub(crate) fn combined_factors<V>(

@@ -288,11 +288,8 @@ impl Architecture {
     pub fn macs(&self) -> u64 {
         let of = |index: usize| {
             let (weights, channels) = self.weight_counts(index);
-            if channels == 0 {
-                0
-            } else {
-                (weights * (self.tensors[index + 1].len() / channels)) as u64
-            }
+            let positions = self.tensors[index + 1].len().checked_div(channels).unwrap_or(0);
+            (weights * positions) as u64
         };
         (0..self.ops.len()).map(of).sum()
     }

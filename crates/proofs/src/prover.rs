@@ -175,7 +175,7 @@ impl Prepared {
         let eq = mle::eq_table(&channel.challenges(log));
         let mut real = vec![E::ZERO; eq.len()];
         layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |_, cell| {
-            real[cell] = eq[cell]
+            real[cell] = eq[cell];
         });
         let index = architecture.ops().len();
         let cells = trace.tensors[index].iter().map(|y| E::from_i64(i64::from(*y))).collect();

@@ -58,7 +58,7 @@ pub(super) fn output(architecture: &Architecture, op: &Op) -> Result<Tensor> {
     }
     let table: &Table =
         architecture.tables.get(op.table).ok_or_else(|| wrong(format!("no table {}", op.table)))?;
-    if op.shift % 8 != 0 || !(8..=40).contains(&op.shift) {
+    if !op.shift.is_multiple_of(8) || !(8..=40).contains(&op.shift) {
         return Err(wrong(format!("shift {}: one of 8, 16, 24, 32, 40", op.shift)));
     }
     let input = &architecture.tensors[op.input].shape;

@@ -42,7 +42,7 @@ struct Halves {
 }
 
 impl Halves {
-    fn of(level: Level) -> Self {
+    fn of(level: &Level) -> Self {
         let split = |values: &[E], tail: E| -> (Vec<E>, Vec<E>) {
             let right = |pair: &[E]| pair.get(1).copied().unwrap_or(tail);
             values.chunks(2).map(|pair| (pair[0], right(pair))).unzip()
@@ -83,12 +83,11 @@ impl Halves {
     fn round(&self, eq: &[E], lambda: E, from: usize, to: usize) -> [E; 3] {
         let at = |values: &[E], index: usize, tail: E| values.get(index).copied().unwrap_or(tail);
         let mut sums = [E::ZERO; 3];
-        for pair in from..to {
+        for (pair, weight) in eq.iter().copied().enumerate().take(to).skip(from) {
             let (low, high) = (2 * pair, 2 * pair + 1);
             let [pl, pr, ql, qr] = [self.pl[low], self.pr[low], self.ql[low], self.qr[low]];
             let [dpl, dpr] = [at(&self.pl, high, E::ZERO) - pl, at(&self.pr, high, E::ZERO) - pr];
             let [dql, dqr] = [at(&self.ql, high, E::ONE) - ql, at(&self.qr, high, E::ONE) - qr];
-            let weight = eq[pair];
             sums[0] += weight * (qr * (pl + lambda * ql) + pr * ql);
             sums[1] += weight * (dqr * (dpl + lambda * dql) + dpr * dql);
             sums[2] += weight;
@@ -107,7 +106,7 @@ pub(crate) fn prove(channel: &mut Channel<'_>, leaves: Level, depth: usize) -> V
     }
     let mut point: Vec<E> = Vec::new();
     while let Some(level) = levels.pop() {
-        let halves = Halves::of(level);
+        let halves = Halves::of(&level);
         point = layer(channel, halves, &point);
     }
     point

@@ -46,7 +46,7 @@ pub(crate) fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Clai
     let proximity = committed.combine_all(&random[..matrix.rows]);
     channel.send("proximity value", vec![mle::evaluate(&proximity, &point)]);
 
-    let by_group = channel.challenge().powers(groups.len() + 1);
+    let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
     let mut combination = vec![E::ZERO; matrix.columns()];
     for (vector, weight) in vectors.iter().chain([&proximity]).zip(&by_group) {
         for (sum, value) in combination.iter_mut().zip(vector) {

@@ -10,13 +10,18 @@ use crate::prover::{Prepared, Tamper};
 use crate::verifier::verify;
 use crate::{ProofError, Statement};
 
+type OnTrace<'a> = dyn Fn(&mut Trace) + Sync + 'a;
+type OnMessage<'a> = dyn Fn(&'static str, usize, &mut Vec<E>) + Sync + 'a;
+type OnBytes<'a> = dyn Fn(&'static str, &mut Vec<u8>) + Sync + 'a;
+type OnWords<'a> = dyn Fn(&mut [F], usize) + Sync + 'a;
+
 /// Cheats with up to four hands.
 #[derive(Default)]
 struct Cheat<'a> {
-    trace: Option<Box<dyn Fn(&mut Trace) + Sync + 'a>>,
-    message: Option<Box<dyn Fn(&'static str, usize, &mut Vec<E>) + Sync + 'a>>,
-    bytes: Option<Box<dyn Fn(&'static str, &mut Vec<u8>) + Sync + 'a>>,
-    words: Option<Box<dyn Fn(&mut [F], usize) + Sync + 'a>>,
+    trace: Option<Box<OnTrace<'a>>>,
+    message: Option<Box<OnMessage<'a>>>,
+    bytes: Option<Box<OnBytes<'a>>>,
+    words: Option<Box<OnWords<'a>>>,
     /// Labels and lengths of the messages that were sent.
     seen: Vec<(&'static str, usize)>,
 }
@@ -69,6 +74,7 @@ fn verdict(
     verify(prepared.header(), &statement, &proof.bytes)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the result of the call, not kept")]
 fn assert_rejected(found: crate::Result<()>, what: &str) {
     assert!(matches!(found, Err(ProofError::Rejected(_))), "{what}: {found:?}");
 }

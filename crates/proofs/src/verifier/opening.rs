@@ -1,6 +1,6 @@
 //! Verifies one opening of a matrix.
 //!
-//! Why it convinces. Let δ = (1 − ρ)/2. (1) The combination contains, with a fresh weight, a random
+//! Why it convinces. Let δ = (1 − ρ)/2. (1) The combination contains, with a weight of its own, a random
 //! combination of *all* rows (the proximity row, drawn after every other claim was fixed). If the rows do not
 //! agree with codewords on a common set of (1 − δ)n columns, that row is δ-far except with probability
 //! log(rows)·n/|E|, so is the sum except with n/|E|, and each query then misses with at most 1 − δ. (2)
@@ -49,7 +49,7 @@ pub(crate) fn verify(
 
     let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.rows)));
     let [proximity] = channel.receive_array("proximity value")?;
-    let by_group = channel.challenge().powers(groups.len() + 1);
+    let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
     let combination = channel.elements("combination", matrix.columns())?;
     let expected: E = values
         .iter()
