@@ -246,14 +246,25 @@ class ProofModel:
     def macs(self) -> int:
         """Multiply-accumulates of one inference, from the shapes."""
 
-    def run(self, input: bytes, *, batch: int = 1) -> bytes:
+    def run(
+        self,
+        input: bytes,  # noqa: A002 – the tensor's usual name
+        *,
+        batch: int = 1,
+    ) -> bytes:
         """Runs the model without proving: `batch` output tensors.
 
         Raises:
             ProofFailure: `invalid_data` when the input does not fit the model.
         """
 
-    def prove(self, input: bytes, *, context: bytes, batch: int = 1) -> tuple[bytes, bytes]:
+    def prove(
+        self,
+        input: bytes,  # noqa: A002 – the tensor's usual name
+        *,
+        context: bytes,
+        batch: int = 1,
+    ) -> tuple[bytes, bytes]:
         """Runs the model and proves it, bound to `context`: `(proof, output)`.
 
         Raises:
@@ -264,7 +275,7 @@ def proof_verify(
     header: bytes,
     proof: bytes,
     *,
-    input: bytes,
+    input: bytes,  # noqa: A002 – the tensor's usual name
     output: bytes,
     context: bytes,
     batch: int = 1,
