@@ -78,15 +78,19 @@ def test_a_batch_is_one_proof(model: native.ProofModel) -> None:
 @pytest.mark.parametrize("what", ["output", "input", "context", "proof", "empty"])
 def test_anything_else_is_rejected(model: native.ProofModel, what: str) -> None:
     proof, output = model.prove(ints(*X), context=CONTEXT)
-    statement = {"input": ints(*X), "output": output, "context": CONTEXT}
-    if what in statement:
-        statement[what] = bytes([statement[what][0] ^ 1]) + statement[what][1:]
+    x, context = ints(*X), CONTEXT
+    if what == "output":
+        output = bytes([output[0] ^ 1]) + output[1:]
+    elif what == "input":
+        x = bytes([x[0] ^ 1]) + x[1:]
+    elif what == "context":
+        context = b"process 8, nonce 1"
     elif what == "proof":
         proof = proof[:-1] + bytes([proof[-1] ^ 1])
     else:
         proof = b""
     with pytest.raises(native.ProofFailure) as caught:
-        native.proof_verify(model.header, proof, **statement)
+        native.proof_verify(model.header, proof, input=x, output=output, context=context)
     assert caught.value.args[0] == "rejected"
 
 

@@ -15,6 +15,8 @@ pub struct Packed {
     pub bias: Vec<i64>,
     /// log2 of the padded K.
     pub k_bits: usize,
+    /// Products are at most 2^23, so that 128 of them fit an i32.
+    pub small_products: bool,
 }
 
 /// Brings the weights of every operation into the committed layout.
@@ -47,7 +49,10 @@ pub fn pack(architecture: &Architecture, weights: &Weights) -> Vec<Packed> {
             }
             Kind::Add { .. } | Kind::AvgPool { .. } | Kind::Table => {}
         }
-        Packed { weights: packed, bias: own.bias.clone(), k_bits }
+        let largest = own.weights.iter().map(|w| u64::from(w.unsigned_abs())).max().unwrap_or(0);
+        let product = largest * architecture.tensors()[op.input].magnitude();
+        let small_products = product <= 1 << 23;
+        Packed { weights: packed, bias: own.bias.clone(), k_bits, small_products }
     };
     weights.iter().enumerate().map(of).collect()
 }
@@ -187,10 +192,22 @@ fn accumulate(
 /// Bias plus the dot product of a channel's weights.
 fn channel(packed: &Packed, n: usize, x: &[i16]) -> i64 {
     let weights = &packed.weights[n << packed.k_bits..(n + 1) << packed.k_bits];
-    packed.bias[n] + dot(weights, x)
+    packed.bias[n] + if packed.small_products { small_dot(weights, x) } else { dot(weights, x) }
 }
 
-/// An exact dot product. 16 products of int16 pairs, each at most 2^30, are summed per 64-bit step.
+/// [`dot`] for products of at most 2^23: 128 of them stay within 2^30, so the inner sums are 32 bits wide, which is
+/// one instruction for two products.
+fn small_dot(a: &[i16], b: &[i16]) -> i64 {
+    let inner = |(a, b): (&[i16], &[i16])| {
+        let terms = a.iter().zip(b);
+        let sum = terms
+            .fold(0_i32, |sum, (x, y)| sum.wrapping_add(i32::from(*x).wrapping_mul(i32::from(*y))));
+        i64::from(sum)
+    };
+    a.chunks(128).zip(b.chunks(128)).map(inner).sum()
+}
+
+/// An exact dot product: products of at most 2^30 in 64-bit sums.
 fn dot(a: &[i16], b: &[i16]) -> i64 {
     a.iter().zip(b).fold(0_i64, |sum, (x, y)| {
         sum.wrapping_add(i64::from(i32::from(*x).wrapping_mul(i32::from(*y))))

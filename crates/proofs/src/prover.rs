@@ -10,7 +10,7 @@ mod sumcheck;
 
 pub(crate) use channel::Tamper;
 use channel::{Channel, Honest};
-use commit::{Committed, Data};
+use commit::{Commitment, Committed, Data};
 
 use crate::claims::Claim;
 use crate::error::Result;
@@ -63,7 +63,7 @@ impl Prepared {
             .unzip();
         let weights = Committed::new(header::weight_matrix(&architecture), data, &mut Honest);
         let header =
-            Header { architecture, profile: Profile::Plain100, weight_root: weights.tree.root() };
+            Header { architecture, profile: Profile::Plain100, weight_root: weights.root() };
         Ok(Self { header, packed, weights, blocks })
     }
 
@@ -127,7 +127,7 @@ impl Prepared {
         let columns = layout::columns(architecture, batch);
         let data = columns.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
         let committed = Committed::new(self.header.column_matrix(batch), data, channel.tamper);
-        channel.send_bytes("columns root", &committed.tree.root());
+        channel.send_bytes("columns root", &committed.root());
 
         let folding = channel.challenge();
         let alpha = channel.challenge();
@@ -155,9 +155,9 @@ impl Prepared {
                 column_claims.push(Claim { block, point, value });
             }
         }
-        opening::open(channel, &committed, &column_claims);
+        committed.open(channel, &column_claims);
         if !claims.weights.is_empty() {
-            opening::open(channel, &self.weights, &claims.weights);
+            self.weights.open(channel, &claims.weights);
         }
     }
 

@@ -14,6 +14,7 @@ mod public;
 mod sumcheck;
 
 use channel::{Channel, Reader};
+use opening::Commitment;
 
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
@@ -48,9 +49,9 @@ pub fn verify(header: &Header, statement: &Statement<'_>, proof: &[u8]) -> Resul
             reader.zero(&(claimed - value), "the input is another one")?;
         }
     }
-    opening::verify(&mut reader, &header.column_matrix(batch), &root, &columns)?;
+    header.column_matrix(batch).verify(&mut reader, &root, &columns)?;
     if !found.weights.is_empty() {
-        opening::verify(&mut reader, &header.weight_matrix(), &header.weight_root, &found.weights)?;
+        header.weight_matrix().verify(&mut reader, &header.weight_root, &found.weights)?;
     }
     reader.finish()
 }

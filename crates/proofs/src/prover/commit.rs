@@ -5,7 +5,8 @@
 
 use rayon::prelude::*;
 
-use super::channel::Tamper;
+use super::channel::{Channel, Tamper};
+use crate::claims::Claim;
 use crate::extension::E;
 use crate::field::F;
 use crate::merkle::{self, Tree};
@@ -69,6 +70,15 @@ impl Part<'_> {
             }
         }
     }
+}
+
+/// A commitment that many claims can be opened against at once. The only one here is [`Committed`], Ligero;
+/// another (WHIR, say) would implement this and [`crate::verifier`]'s counterpart, under another profile.
+pub(crate) trait Commitment {
+    /// What the verifier holds.
+    fn root(&self) -> merkle::Digest;
+    /// Proves all claims about its blocks.
+    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>]);
 }
 
 /// A matrix with its code words and tree.

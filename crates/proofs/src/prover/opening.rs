@@ -1,15 +1,26 @@
 //! Opens many claims on one matrix with one combination of its rows.
 
 use super::channel::Channel;
-use super::commit::Committed;
+use super::commit::{Commitment, Committed};
 use super::sumcheck;
 use crate::claims::{self, Claim, Group};
 use crate::extension::E;
 use crate::layout::log2_ceil;
+use crate::merkle::Digest;
 use crate::mle;
 
+impl Commitment for Committed {
+    fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>]) {
+        open(channel, self, claims);
+    }
+}
+
 /// Proves all claims. The verifier's side, with the argument, is `verifier/opening.rs`.
-pub(crate) fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>]) {
+fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>]) {
     let matrix = &committed.matrix;
     let by_claim = channel.challenge().powers(all.len());
     let groups = claims::groups(matrix, all);

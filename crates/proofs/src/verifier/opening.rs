@@ -22,8 +22,19 @@ use crate::mle;
 use crate::ntt::Domain;
 use crate::params::Matrix;
 
-/// Checks all claims against the commitment `root`.
-pub(crate) fn verify(
+/// How the claims on a commitment are verified; the prover's counterpart is `prover::commit::Commitment`.
+pub(crate) trait Commitment {
+    /// Checks all claims against the commitment `root`.
+    fn verify(&self, channel: &mut Reader<'_>, root: &Digest, claims: &[Claim<E>]) -> Result<()>;
+}
+
+impl Commitment for Matrix {
+    fn verify(&self, channel: &mut Reader<'_>, root: &Digest, claims: &[Claim<E>]) -> Result<()> {
+        verify(channel, self, root, claims)
+    }
+}
+
+fn verify(
     channel: &mut Reader<'_>,
     matrix: &Matrix,
     root: &Digest,
