@@ -118,6 +118,7 @@ test-python: build fleet test-system
 
 test-slow: build fleet test-system ## The slow tests: long runs, the wheel in a fresh environment.
 	$(PY) -m pytest -m slow --timeout 900
+	cargo test -p maxwell-proofs --release --locked --quiet -- --ignored
 
 # --- figures, documentation, wheel -----------------------------------------------------------
 
