@@ -4,7 +4,7 @@ An error's text says what failed and quotes the value; its `hint` says what to d
 changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATIONS`.
 
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
-ledger and rewards, MX14xx energy, MX15xx auction, MX19xx Maxwell itself.
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx proofs, MX19xx Maxwell itself.
 """
 
 from __future__ import annotations
@@ -112,6 +112,12 @@ class AuctionError(MaxwellError):
     """The auction refused a bid or a configuration."""
 
     default_code = "MX1500"
+
+
+class ProofError(MaxwellError):
+    """A model cannot be proved, or a proof or claim does not hold."""
+
+    default_code = "MX1600"
 
 
 class InternalError(MaxwellError):
@@ -336,6 +342,74 @@ EXPLANATIONS: Final[dict[str, str]] = {
     ),
     "MX1500": "The auction refused a bid or a configuration: a price, rate or temperature is out "
     "of range.",
+    "MX1600": (
+        "A model cannot be proved as asked, or a proof or a claim does not hold. The message names "
+        "the part at fault."
+    ),
+    "MX1601": (
+        "The model's file cannot be read: it does not exist, is too large, is not ONNX, or was cut "
+        "short. Nothing of it was used."
+    ),
+    "MX1602": (
+        "The model uses something that cannot be proved: an operator that Maxwell does not know, an "
+        "option of a known one (groups, dilations, transA, a product of two activations), or an "
+        "element type. The message names the node. Maxwell never skips or approximates what it "
+        "does not know. `docs/how-to/prove-an-inference.md` lists what it does know."
+    ),
+    "MX1603": (
+        "The model is malformed or beyond a limit: shapes that do not fit each other, a tensor that "
+        "claims more cells than the file holds, a name that is used before it is made (a cycle), "
+        "too many nodes, operations, weights or cells."
+    ),
+    "MX1604": (
+        "The model could leave exact arithmetic for some input: an accumulator times its multiplier "
+        "could reach 2^62, or a value could fall outside its table. The bound is static: it holds "
+        "for all inputs within range, not only for those that occur. The message names the node "
+        "and the figure. Smaller weights, int8 instead of int16, or a larger output scale help."
+    ),
+    "MX1605": (
+        "The input does not fit the model: another shape, a value outside the input's range, a "
+        "batch beyond the limit, or numbers that are not finite."
+    ),
+    "MX1606": (
+        "The proof does not verify: it is damaged, was made for another model, input, output or "
+        "context, or is false. Do not use its output."
+    ),
+    "MX1607": (
+        "No model of this name or digest is in the local store. `maxwell model list` shows what "
+        "is there; `maxwell model register m.onnx` adds one."
+    ),
+    "MX1608": (
+        "The compiled module of this installation has no prover. Rebuild it with `make native`, or "
+        "install a wheel that has one; import, inspection and the reference semantics work "
+        "without."
+    ),
+    "MX1609": (
+        "The ONNX file asks for weights in another file. Maxwell reads one file only, so that a "
+        "model cannot make it open paths of its author's choice. Save the model with its weights "
+        "inside."
+    ),
+    "MX1610": (
+        "A package that proofs need is not installed. It belongs to the extra `proofs`: "
+        "`pip install 'maxwell-hypervisor[proofs]'`."
+    ),
+    "MX1611": (
+        "The claim is malformed, not in canonical form, or its signature is not that of the "
+        "process that it names. Nothing was accepted."
+    ),
+    "MX1612": (
+        "The claim is about something else than what it was checked against: another process, "
+        "nonce, buyer's nonce, model, input or output."
+    ),
+    "MX1613": "The claim has expired, by the time of the ledger that checks it. Nothing was paid.",
+    "MX1614": (
+        "This inference was paid for already: its nullifier, which is a hash of model, input and "
+        "buyer's nonce, is on record. An inference is paid once, however often it is proved."
+    ),
+    "MX1615": (
+        "A file of the model store is damaged or does not fit its digest. Remove the model's folder "
+        "and register the model again."
+    ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "
         "memory for the meters, a process for a cell, a core to pin it to. `maxwell doctor` shows "
