@@ -351,21 +351,22 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "short. Nothing of it was used."
     ),
     "MX1602": (
-        "The model uses something that cannot be proved: an operator that Maxwell does not know, an "
-        "option of a known one (groups, dilations, transA, a product of two activations), or an "
-        "element type. The message names the node. Maxwell never skips or approximates what it "
+        "The model uses something that cannot be proved: an operator that Maxwell does not know, "
+        "an option of a known one (groups, dilations, transA, a product of two activations), or "
+        "an element type. The message names the node. Maxwell never skips or approximates what it "
         "does not know. `docs/how-to/prove-an-inference.md` lists what it does know."
     ),
     "MX1603": (
-        "The model is malformed or beyond a limit: shapes that do not fit each other, a tensor that "
-        "claims more cells than the file holds, a name that is used before it is made (a cycle), "
-        "too many nodes, operations, weights or cells."
+        "The model is malformed or beyond a limit: shapes that do not fit each other, a tensor "
+        "that claims more cells than the file holds, a name that is used before it is made (a "
+        "cycle), too many nodes, operations, weights or cells."
     ),
     "MX1604": (
-        "The model could leave exact arithmetic for some input: an accumulator times its multiplier "
-        "could reach 2^62, or a value could fall outside its table. The bound is static: it holds "
-        "for all inputs within range, not only for those that occur. The message names the node "
-        "and the figure. Smaller weights, int8 instead of int16, or a larger output scale help."
+        "The model could leave exact arithmetic for some input: an accumulator times its "
+        "multiplier could reach 2^62, or a value could fall outside its table. The bound is "
+        "static: it holds for all inputs within range, not only for those that occur. The message "
+        "names the node and the figure. Smaller weights, int8 instead of int16, or a larger output "
+        "scale help."
     ),
     "MX1605": (
         "The input does not fit the model: another shape, a value outside the input's range, a "
@@ -407,8 +408,8 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "buyer's nonce, is on record. An inference is paid once, however often it is proved."
     ),
     "MX1615": (
-        "A file of the model store is damaged or does not fit its digest. Remove the model's folder "
-        "and register the model again."
+        "A file of the model store is damaged or does not fit its digest. Remove the model's "
+        "folder and register the model again."
     ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "

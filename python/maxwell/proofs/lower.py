@@ -67,9 +67,7 @@ class _Tables:
     """The tables so far; clamps to one range share one that grows."""
 
     q: list[Pair] = field(default_factory=list["Pair"])
-    values: list[NDArray[np.int16] | None] = field(
-        default_factory=list["NDArray[np.int16] | None"]
-    )
+    values: list[NDArray[np.int16] | None] = field(default_factory=list["NDArray[np.int16] | None"])
     clamps: dict[Pair, int] = field(default_factory=dict["Pair", int])
     spans: list[Pair] = field(default_factory=list["Pair"])
 
@@ -231,8 +229,8 @@ def _weights(
     top = 2 ** (options.weight_bits - 1) - 1
     others = tuple(index for index in range(weights.values.ndim) if index != axis)
     real = weights.values.astype(np.float64)
-    peaks = np.abs(real).max(axis=others) if options.per_channel else np.abs(real).max()
-    peaks = np.atleast_1d(np.where(peaks > 0, peaks, top))
+    peaks: NDArray[np.float64] = np.abs(real).max(axis=others if options.per_channel else None)
+    peaks = np.where(peaks > 0, peaks, np.float64(top)).reshape(-1)
     scales = (peaks / top).astype(np.float32).astype(np.float64)
     shape = [1] * real.ndim
     shape[axis] = scales.size

@@ -398,8 +398,12 @@ _KEYS: Final = {
 }
 
 
+def _has_op(entry: object) -> bool:
+    return isinstance(entry, dict) and "op" in entry
+
+
 def _op_from_json(entry: object) -> tuple[Op, int]:
-    kind = cast("dict[str, object]", entry).get("op") if isinstance(entry, dict) else None
+    kind = cast("dict[str, object]", entry)["op"] if _has_op(entry) else None
     if not isinstance(kind, str) or kind not in _KEYS:
         raise ValueError(f"no operation {kind!r}")
     one = _fields(entry, _KEYS[kind])

@@ -9,18 +9,17 @@ must be made before they are used (which excludes cycles). This is the one modul
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from importlib import import_module
 from math import prod
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
 from maxwell.errors import ProofError
+from maxwell.proofs.extras import optional
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import ModuleType
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
@@ -37,8 +36,6 @@ OPSET_MIN: Final = 7
 OPSET_MAX: Final = 26
 """Versions whose changes to the operators below have been read."""
 
-Array = "NDArray[np.generic]"
-
 _FLOAT, _UINT8, _INT8, _UINT16, _INT16, _INT32, _INT64, _DOUBLE = 1, 2, 3, 4, 5, 6, 7, 11
 _DTYPES: Final = {
     _FLOAT: np.dtype("<f4"),
@@ -51,8 +48,6 @@ _DTYPES: Final = {
     _DOUBLE: np.dtype("<f8"),
 }
 """The element types that a quantised or float network is made of."""
-
-Attribute = "int | float | str | tuple[int, ...] | tuple[float, ...] | NDArray[np.generic]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +97,15 @@ def read_onnx(path: Path) -> OnnxGraph:
             that is not ONNX's own, MX1603 for a malformed graph or a size beyond a limit, MX1609
             when it asks for data outside the file.
     """
+    return parse_onnx(read_bytes(path), name=path.stem)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns a file's bytes, if it is a file of a size that we read.
+
+    Raises:
+        ProofError: MX1601.
+    """
     try:
         size = path.stat().st_size
         if not path.is_file():
@@ -112,20 +116,18 @@ def read_onnx(path: Path) -> OnnxGraph:
                 code="MX1601",
                 hint="split the model, or quantise its weights to int8 in the file",
             )
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise ProofError(
             f"cannot read {path}: {error.strerror or error}",
             code="MX1601",
             hint="name an .onnx file that exists",
         ) from error
-    return parse_onnx(data, name=path.stem)
 
 
 def parse_onnx(data: bytes, *, name: str = "model") -> OnnxGraph:
     """Parses the bytes of a file; the rest as `read_onnx`."""
-    onnx = _onnx()
-    model: ModelProto = onnx.ModelProto()
+    model: ModelProto = optional("onnx").ModelProto()
     try:
         model.ParseFromString(data)
     # The parser's exceptions differ between its implementations; none may pass as our bug.
@@ -139,18 +141,6 @@ def parse_onnx(data: bytes, *, name: str = "model") -> OnnxGraph:
         raise ProofError(f"{name}: no graph in the file", code="MX1601", hint="is it ONNX?")
     _refuse_extras(model, name)
     return _graph(model.graph, _opset(model, name), name)
-
-
-def _onnx() -> ModuleType:
-    """Imports onnx, which the extra `proofs` installs."""
-    try:
-        return import_module("onnx")
-    except ImportError as error:
-        raise ProofError(
-            "the package onnx is not installed",
-            code="MX1610",
-            hint="pip install 'maxwell-hypervisor[proofs]'",
-        ) from error
 
 
 def _opset(model: ModelProto, name: str) -> int:
@@ -269,7 +259,7 @@ def _constant(node: Node) -> NDArray[np.generic]:
     """Returns the value of a Constant node."""
     for key, value in node.attributes.items():
         if key == "value" and isinstance(value, np.ndarray):
-            return value
+            return cast("NDArray[np.generic]", value)
         if key in ("value_float", "value_floats"):
             return np.asarray(value, np.float32)
         if key in ("value_int", "value_ints"):
@@ -337,7 +327,7 @@ def _tensor(proto: TensorProto, what: str) -> NDArray[np.generic]:
             raise _wrong_size(label, shape, f"{len(values):,} cells")
         flat = np.asarray(values, np.float64 if dtype.kind == "f" else np.int64)
         if dtype.kind != "f" and cells:
-            limits = np.iinfo(dtype)
+            limits = np.iinfo(dtype.name)
             if int(flat.min()) < limits.min or int(flat.max()) > limits.max:
                 raise ProofError(f"{label}: a cell is beyond its type {dtype}", code="MX1603")
         flat = flat.astype(dtype)

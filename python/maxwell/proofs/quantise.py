@@ -66,9 +66,7 @@ class Grid:
         return ints.astype(np.float32) * np.float32(self.scale)
 
 
-def grid_of(
-    dtype: np.dtype[np.generic], scale: NDArray[np.generic], zero: int, where: str
-) -> Grid:
+def grid_of(dtype: np.dtype[np.generic], scale: NDArray[np.generic], zero: int, where: str) -> Grid:
     """Returns the grid of a quantised ONNX tensor.
 
     Raises:
@@ -85,7 +83,7 @@ def grid_of(
     value = float(scale.reshape(())[()])
     if not value > 0 or not math.isfinite(value):
         raise ProofError(f"{where}: scale {value} is not positive", code="MX1603")
-    limits = np.iinfo(dtype)  # type: ignore[arg-type]
+    limits = np.iinfo(dtype.name)
     grid = Grid(value, zero, int(limits.min), int(limits.max))
     lo, hi = grid.range
     if lo < VALUE_MIN or hi > VALUE_MAX:
@@ -130,8 +128,9 @@ def sigmoid(x: Floats) -> Floats:
 
 
 def gelu(x: Floats) -> Floats:
-    """x · Φ(x), with the exact normal distribution function (ONNX opset 20, approximate none)."""
-    return 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)).astype(np.float64))
+    """X · Φ(x), with the exact normal distribution function (ONNX opset 20, approximate none)."""
+    normal = np.asarray(_erf(x / math.sqrt(2.0)), np.float64)
+    return 0.5 * x * (1.0 + normal)
 
 
 def gelu_tanh(x: Floats) -> Floats:

@@ -1,14 +1,14 @@
 """The reference: what a proof model computes, in numpy, to the last bit.
 
-It follows the normative page "proof models" line by line and shares no code with the native prover,
-which is tested against it. Sums are exact: where an accumulator stays below 2^53 the products run in
-double precision, which is then exact and fast, and in int64 otherwise; `bounds.check` has shown
-that neither wraps.
+It follows the normative page "proof models" line by line and shares no code with the native
+prover, which is tested against it. Sums are exact: where an accumulator stays below 2^53 the
+products run in double precision, which is then exact and fast, and in int64 otherwise;
+`bounds.check` has shown that neither wraps.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 EXACT_DOUBLE: Final = 1 << 53
 
-Ints: type = np.int64
+Cell = TypeVar("Cell", bound=np.integer)
 
 
 def run(model: ProofModel, x: NDArray[np.integer]) -> NDArray[np.int16]:
@@ -104,7 +104,8 @@ def requantise(
         multipliers = multipliers.reshape(shape)
     q = (acc * multipliers + (1 << (requant.shift - 1))) >> requant.shift
     index = q - table.q_lo
-    assert int(index.min()) >= 0 and int(index.max()) < len(table.values), "static bound broken"
+    assert int(index.min()) >= 0, "BUG: the static bound does not hold"
+    assert int(index.max()) < len(table.values), "BUG: the static bound does not hold"
     return np.asarray(table.values, np.int16)[index]
 
 
@@ -149,7 +150,7 @@ def _bias(bias: tuple[int, ...], after: tuple[int, ...]) -> NDArray[np.int64]:
     return values.reshape(-1, *after)
 
 
-def _strided(x: NDArray[np.int64], op: Conv2d | AvgPool) -> NDArray[np.int64]:
+def _strided(x: NDArray[Cell], op: Conv2d | AvgPool) -> NDArray[Cell]:
     """Returns every window: `(batch, C, OH, OW, KH, KW)`."""
     top, left, bottom, right = op.pads
     wide = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)))
@@ -159,5 +160,5 @@ def _strided(x: NDArray[np.int64], op: Conv2d | AvgPool) -> NDArray[np.int64]:
 
 def _patches(x: NDArray[np.int16], op: Conv2d) -> NDArray[np.int16]:
     """Returns the windows as rows: `(batch, OH, OW, C · KH · KW)`."""
-    views = np.moveaxis(_strided(x, op), 1, 3)  # type: ignore[arg-type]
+    views = np.moveaxis(_strided(x, op), 1, 3)
     return views.reshape(*views.shape[:3], -1)
