@@ -117,12 +117,14 @@ def check(model: ProofModel, names: Sequence[str] | None = None, batch: int = 1)
             wrap or miss a look-up; with the operation's name and the figure.
     """
     _check_size(model)
-    shapes, ranges = model.shapes(), model.ranges()
+    shapes = model.shapes()
+    for index, op in enumerate(model.ops):
+        _check_op(op, names[index] if names else f"operation {index} ({NAMES[type(op)]})", model)
+    ranges = model.ranges()
     _check_tensor("the input", model.input_range)
     bounds: list[Bound] = []
     for index, (op, weights) in enumerate(zip(model.ops, model.weights, strict=True)):
         where = names[index] if names else f"operation {index} ({NAMES[type(op)]})"
-        _check_op(op, where, model)
         channels = accumulator_bounds(op, ranges, weights)
         bound = requant_bound(channels, op.requant)
         _check_bound(bound, model.tables[op.requant.table], where)
