@@ -31,7 +31,7 @@ def run_one(model: ProofModel, x: Any) -> list[Cells]:
         source, shape = tensors[op.input], shapes[op.input]
         w = model.weights[index]
         for key in _keys(shapes[index + 1]):
-            channel = 0
+            channel = acc = 0
             if isinstance(op, Dense):
                 channel = key[-1]
                 row = key[:-1]

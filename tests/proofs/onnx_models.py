@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-import onnxruntime as ort
+import onnxruntime
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from maxwell.proofs.calibrate import Options
@@ -14,6 +14,7 @@ from maxwell.proofs.importer import Network, from_graph
 from maxwell.proofs.onnx_file import parse_onnx
 
 Array = Any
+ort = cast(Any, onnxruntime)  # its types are incomplete
 
 
 @dataclass
@@ -74,13 +75,15 @@ class Recipe:
             multiplier_bits=bits,
         )
 
-    def oracle(self, x: Array) -> Array:
-        """Runs the model with onnxruntime."""
+    def oracle(self, x: Array, *, optimised: bool = True) -> Array:
+        """Runs the model with onnxruntime; its optimiser may fuse and drop roundings."""
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = 1
         settings.log_severity_level = 3
+        if not optimised:
+            settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         session = ort.InferenceSession(self.bytes(), settings)
-        return cast(Array, session.run(None, {"x": x})[0])
+        return session.run(None, {"x": x})[0]
 
 
 def random_ints(rng: np.random.Generator, shape: tuple[int, ...], dtype: str = "int8") -> Array:

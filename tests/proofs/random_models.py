@@ -33,7 +33,7 @@ def random_model(seed: int, *, wide: bool = False) -> ProofModel:
     return model
 
 
-def _extended(model: ProofModel, rng: Any, top: int) -> ProofModel:
+def _extended(model: ProofModel, rng: np.random.Generator, top: int) -> ProofModel:
     shapes, ranges = model.shapes(), model.ranges()
     source = len(model.ops)
     shape = shapes[source]
@@ -87,20 +87,22 @@ def _extended(model: ProofModel, rng: Any, top: int) -> ProofModel:
     )
 
 
-def _weights(rng: Any, shape: tuple[int, ...], top: int) -> Any:
+def _weights(rng: np.random.Generator, shape: tuple[int, ...], top: int) -> Any:
     values = rng.integers(-top - 1, top + 1, shape)
     corners = rng.choice([-top - 1, top, 0], shape)
-    return np.where(rng.random(shape) < 0.2, corners, values).astype(np.int16)
+    mixed: Any = np.where(rng.random(shape) < 0.2, corners, values)
+    return mixed.astype(np.int16)
 
 
-def _bias(rng: Any, channels: int, top: int) -> tuple[int, ...]:
+def _bias(rng: np.random.Generator, channels: int, top: int) -> tuple[int, ...]:
     if rng.integers(3) == 0:
         return ()
     return tuple(int(v) for v in rng.integers(-(top**2), top**2, channels))
 
 
-def random_input(model: ProofModel, rng: Any, batch: int) -> Any:
+def random_input(model: ProofModel, rng: np.random.Generator, batch: int) -> Any:
     lo, hi = model.input_range
     values = rng.integers(lo, hi + 1, (batch, *model.input_shape))
     corners = rng.choice([lo, hi, 0], values.shape)
-    return np.where(rng.random(values.shape) < 0.2, corners, values).astype(np.int16)
+    mixed: Any = np.where(rng.random(values.shape) < 0.2, corners, values)
+    return mixed.astype(np.int16)

@@ -4,7 +4,7 @@ hand for a model with one operation of each kind; round trips; every key missing
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -100,11 +100,14 @@ def test_the_json_form_round_trips(seed: int) -> None:
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    if isinstance(value, dict):
-        return [path, *(p for key in value for p in _paths(value[key], (*path, key)))]
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return [p for index, one in enumerate(value) for p in _paths(one, (*path, index))]
-    return []
+    """Returns the way to every object in it."""
+    is_object = isinstance(value, dict)
+    found: list[tuple[Any, ...]] = [path] if is_object else []
+    entries: Any = cast(Any, value).items() if is_object else enumerate(value)
+    for key, one in entries:
+        if isinstance(one, dict | list):
+            found += _paths(one, (*path, key))
+    return found
 
 
 def test_missing_and_unknown_keys_are_errors() -> None:
