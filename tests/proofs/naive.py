@@ -6,18 +6,20 @@ instead of int64, floor division instead of shifts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
-from typing import Any
+from typing import Any, TypeAlias
 
 from maxwell.proofs.model import Add, AvgPool, Conv2d, Dense, ProofModel, Requant, Table
 
-Cells = dict[tuple[int, ...], int]
+Cells: TypeAlias = dict[tuple[int, ...], int]
 
 
 def requantise(acc: int, requant: Requant, table: Table, channel: int) -> int:
     many = requant.multipliers
-    m = many[channel] if len(many) > 1 else many[0]
-    q = (acc * m + 2 ** (requant.shift - 1)) // 2**requant.shift
+    m = many[channel % len(many)]
+    unit: int = 2**requant.shift
+    q = (acc * m + unit // 2) // unit
     assert q - table.q_lo >= 0
     return table.values[q - table.q_lo]
 
@@ -25,18 +27,21 @@ def requantise(acc: int, requant: Requant, table: Table, channel: int) -> int:
 def run_one(model: ProofModel, x: Any) -> list[Cells]:
     """Runs one inference; returns every tensor."""
     shapes = model.shapes()
+    acc: int
     tensors: list[Cells] = [{key: int(x[key]) for key in _keys(shapes[0])}]
     for index, op in enumerate(model.ops):
         made: Cells = {}
         source, shape = tensors[op.input], shapes[op.input]
-        w = model.weights[index]
+        w: Any = model.weights[index]
         for key in _keys(shapes[index + 1]):
             channel = acc = 0
             if isinstance(op, Dense):
                 channel = key[-1]
                 row = key[:-1]
                 inner = list(_keys(shape[op.row_axes :]))
-                acc = sum(source[row + rest] * int(w[k, channel]) for k, rest in enumerate(inner))
+                acc = sum(
+                    source[(*row, *rest)] * int(w[k, channel]) for k, rest in enumerate(inner)
+                )
                 acc += op.bias[channel] if op.bias else 0
             elif isinstance(op, Conv2d):
                 channel = key[0]
@@ -58,7 +63,7 @@ def run_one(model: ProofModel, x: Any) -> list[Cells]:
     return tensors
 
 
-def _keys(shape: tuple[int, ...]) -> Any:
+def _keys(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     return product(*(range(size) for size in shape))
 
 

@@ -84,6 +84,7 @@ class Network:
             raise ProofError(
                 f"input of shape {x.shape}: the model takes (batch, {', '.join(map(str, own))})",
                 code="MX1605",
+                hint="reshape it; one input may go without its batch axis",
             )
         shaped = x.reshape(len(x), *own)
         if shaped.dtype.kind == "f":
