@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -59,7 +59,10 @@ if TYPE_CHECKING:
     from maxwell.proofs.model import Pair
     from maxwell.proofs.quantise import Fn
 
-UNSET = Requant((1,), 8, 0)
+UNSET: Final = Requant((1,), 8, 0)
+
+POOL_TABLE_MAX: Final = 8_192
+"""A table of this length costs a few ms to prove, once a model."""
 
 
 @dataclass(slots=True)
@@ -169,6 +172,11 @@ def _lower_step(
         op: Op = Lookup(step.reads[0], Requant((256,), 8, 0))
         reach = _reach(op, ranges, None)
         return _with_table(op, tables.take(step.fns, grid.scale, reach, step.where)), None
+    exact = _exact_pool(step, grid.scale, ranges)
+    if exact is not None:
+        op, unit = exact
+        reach = _reach(op, ranges, None)
+        return _with_table(op, tables.take(step.fns, unit, reach, step.where)), None
     unit = own_step(step.fns) or step.fine_step
     assert unit is not None, "BUG: a step without a unit after calibration"
     free = own_step(step.fns) is None
@@ -184,6 +192,22 @@ def _lower_step(
     op = replace(op, requant=Requant(chosen, shift, 0))
     table = tables.take(step.fns, unit, _reach(op, ranges, block), step.where)
     return _with_table(op, table), block
+
+
+def _exact_pool(step: Step, scale: float, ranges: Sequence[Pair]) -> tuple[AvgPool, float] | None:
+    """Returns a pool whose table does the division, where its domain is small, and the unit of q.
+
+    q is then the sum itself. Means of a few integers are often halfway between two, so that the
+    direction in which ties are rounded would show; the table rounds them as ONNX does.
+    """
+    part = step.part
+    if not isinstance(part, PoolPart):
+        return None
+    op = AvgPool(step.reads[0], part.kernel, part.strides, part.pads, Requant((256,), 8, 0))
+    low, high = _reach(op, ranges, None)
+    if high - low >= POOL_TABLE_MAX:
+        return None
+    return op, scale / prod(part.kernel)
 
 
 def _widened(unit: float, reach_real: Sequence[float], *, free: bool) -> float:
