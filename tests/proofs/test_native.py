@@ -1,0 +1,78 @@
+"""Goal: the native prover computes what the reference computes, and its header holds our canonical
+bytes. Method: random models with corner values through both; honest proofs accepted, any other
+output, input, batch or context refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from maxwell.errors import ProofError
+from maxwell.proofs import backend, semantics
+from proofs.random_models import random_input, random_model
+
+needs_prover = pytest.mark.skipif(not backend.available(), reason="no prover in this module")
+
+
+@needs_prover
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("block", range(5))
+def test_the_prover_agrees_with_the_reference(block: int, wide: bool) -> None:
+    for seed in range(block * 8, block * 8 + 8):
+        model = random_model(seed, wide=wide)
+        x = random_input(model, np.random.default_rng(seed), 2)
+        registered = backend.register(model, hiding=False)
+        assert registered.header.endswith(model.architecture()), seed
+        assert backend.digest(registered.header) == registered.digest
+        y, proof = backend.prove(registered, x, model.output_shape, b"context")
+        assert np.array_equal(y, semantics.run(model, x)), seed
+        check(registered.header, x, y, proof)
+        wrong = y.copy()
+        wrong.flat[seed % y.size] ^= 1
+        with pytest.raises(ProofError) as caught:
+            check(registered.header, x, wrong, proof)
+        assert caught.value.code == "MX1606"
+
+
+def check(
+    header: bytes, x: np.ndarray, y: np.ndarray, proof: bytes, *, context: bytes = b"context"
+) -> None:
+    backend.verify(
+        header,
+        x=backend.to_bytes(x),
+        y=backend.to_bytes(y),
+        batch=len(x),
+        context=context,
+        proof=proof,
+    )
+
+
+@needs_prover
+def test_what_a_proof_is_about_cannot_be_exchanged() -> None:
+    model, other = random_model(3), random_model(4)
+    x = random_input(model, np.random.default_rng(3), 2)
+    registered = backend.register(model, hiding=False)
+    y, proof = backend.prove(registered, x, model.output_shape, b"context")
+    check(registered.header, x, y, proof)
+    changed = x.copy()
+    changed.flat[0] ^= 1
+    tries = [
+        lambda: check(registered.header, changed, y, proof),
+        lambda: check(registered.header, x, y, proof, context=b"another"),
+        lambda: check(registered.header, x[:1], y[:1], proof),
+        lambda: check(registered.header, x, y, proof[:-1]),
+        lambda: check(registered.header, x, y, proof + b"\0"),
+        lambda: check(backend.register(other, hiding=False).header, x, y, proof),
+    ]
+    for attempt in tries:
+        with pytest.raises(ProofError) as caught:
+            attempt()
+        assert caught.value.code == "MX1606"
+
+
+@pytest.mark.skipif(backend.available(), reason="this module has a prover")
+def test_without_a_prover_the_error_says_so() -> None:
+    with pytest.raises(ProofError) as caught:
+        backend.register(random_model(0), hiding=False)
+    assert caught.value.code == "MX1608"
+    assert caught.value.hint
