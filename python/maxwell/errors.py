@@ -411,6 +411,11 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "A file of the model store is damaged or does not fit its digest. Remove the model's "
         "folder and register the model again."
     ),
+    "MX1616": (
+        "A commitment that hides weights was opened as often as its randomness allows; one more "
+        "proof could tell something about them. Register the model again, which makes new "
+        "randomness and a new digest."
+    ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "
         "memory for the meters, a process for a cell, a core to pin it to. `maxwell doctor` shows "

@@ -13,6 +13,7 @@ from maxwell.cli.console import print_note
 from maxwell.cli.model import import_model, import_options
 from maxwell.cli.settings import Settings, common_options
 from maxwell.cli.stages import Stages
+from maxwell.errors import ProofError
 
 if TYPE_CHECKING:
     from maxwell.proofs.importer import Network
@@ -54,10 +55,16 @@ def command(
     stages = Stages(settings)
     bound_to = parse_hex(context, "--context")
     data = load_array(x)
-    network = _network(stages, model, zk, calibration, percentile, per_tensor)
+    network, known = _network(stages, model, zk, calibration, percentile, per_tensor)
     network.to_ints(data)  # before the work of committing, so that a misfit is told at once
     with stages.stage("commit", "committing to the weights"):
         registered = Model(network, hiding=zk)
+        if known is not None and not zk and registered.digest != known:
+            raise ProofError(
+                f"model {known[:16]}… of the store has other weights than its digest says",
+                code="MX1615",
+                hint="remove its folder and register the model again",
+            )
         registered.save()
     with stages.stage("prove", f"proving {network.proof_model.macs():,} multiplications"):
         proof = registered.prove(data, context=bound_to)
@@ -93,21 +100,22 @@ def _network(
     calibration: Path | None,
     percentile: float | None,
     per_tensor: bool,
-) -> Network:
-    """Returns the registered model that a word or a file means, or imports the file."""
+) -> tuple[Network, str | None]:
+    """Returns the registered model that a word or a file means, with its digest, or imports it."""
     from maxwell.proofs.onnx_file import read_bytes
     from maxwell.proofs.store import ModelStore
 
     store = ModelStore()
     path = Path(model)
     if not (model.endswith(".onnx") or path.is_file()):
-        return store.load(store.find(model))
+        found = store.find(model)
+        return store.load(found), found
     if calibration is None and percentile is None and not per_tensor:
         source = hashlib.sha256(read_bytes(path)).hexdigest()
         digest = store.find_source(source, hiding=zk)
         if digest is not None:
-            return store.load(digest)
-    return import_model(stages, path, calibration, percentile, per_tensor)
+            return store.load(digest), digest
+    return import_model(stages, path, calibration, percentile, per_tensor), None
 
 
 def parse_hex(text: str, option: str) -> bytes:

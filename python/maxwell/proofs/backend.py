@@ -1,22 +1,33 @@
 """The seam to the native prover: the only module that calls `maxwell._native` for proofs.
 
 Everything crosses as bytes and plain integers: the model's JSON form, weights as int16, inputs and
-outputs as little-endian int16 with the batch first.
+outputs as little-endian int16 with the batch first. The native module's failures come as a kind
+and a message; here they become errors with codes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
 
 import numpy as np
 
 import maxwell._native as native
-from maxwell.errors import ProofError
+from maxwell.errors import InternalError, ProofError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from maxwell.proofs.model import ProofModel
+
+CODES: Final = {
+    "invalid_model": "MX1603",
+    "invalid_data": "MX1605",
+    "rejected": "MX1606",
+    "budget_spent": "MX1616",
+}
+"""What each kind of native failure is to a user."""
 
 
 class Registered(Protocol):
@@ -32,23 +43,43 @@ class Registered(Protocol):
         """What a verifier holds: profile, weight root and architecture."""
         ...
 
+    def run(self, input: bytes, *, batch: int = 1) -> bytes:  # noqa: A002 – the native name
+        """Runs the model without a proof."""
+        ...
+
+    def prove(
+        self,
+        input: bytes,  # noqa: A002 – the native name
+        *,
+        context: bytes,
+        batch: int = 1,
+    ) -> tuple[bytes, bytes]:
+        """Returns a proof and the output that it is about."""
+        ...
+
 
 class _Native(Protocol):
-    """The functions that the native module offers."""
+    """What the native module offers for proofs."""
 
-    def proof_register(self, model_json: str, weights: bytes, hiding: bool) -> Registered: ...
-    def proof_prove(
-        self, model: Registered, x: bytes, batch: int, context: bytes
-    ) -> tuple[bytes, bytes]: ...
+    ProofFailure: type[Exception]
+    ProofModel: Callable[[str, bytes], Registered]
+
     def proof_verify(
-        self, header: bytes, x: bytes, y: bytes, batch: int, context: bytes, proof: bytes
+        self,
+        header: bytes,
+        proof: bytes,
+        *,
+        input: bytes,  # noqa: A002 – the native name
+        output: bytes,
+        context: bytes,
+        batch: int = 1,
     ) -> None: ...
     def proof_digest(self, header: bytes) -> bytes: ...
 
 
 def available() -> bool:
     """Says whether this installation can prove."""
-    return hasattr(native, "proof_register")
+    return hasattr(native, "ProofModel")
 
 
 def _functions() -> _Native:
@@ -61,13 +92,33 @@ def _functions() -> _Native:
     return cast(_Native, native)
 
 
+def _raise(error: Exception) -> NoReturn:
+    """Raises what a native failure is to a user."""
+    kind, message = (*error.args, "", "")[:2]
+    code = CODES.get(str(kind))
+    if code is None:
+        raise InternalError(str(message) or str(error)) from error
+    raise ProofError(str(message), code=code) from error
+
+
 def register(model: ProofModel, *, hiding: bool) -> Registered:
     """Commits to a model's weights: once per model, a few ms per 10,000 weights.
 
     Raises:
-        ProofError: MX1603 or MX1604 for a model that is not allowed, MX1608 without a prover.
+        ProofError: MX1603 for a model that is not allowed, MX1608 without a prover, or without one
+            that hides weights.
     """
-    return _functions().proof_register(model.to_json(), model.weight_bytes(), hiding)
+    functions = _functions()
+    if hiding:
+        raise ProofError(
+            "this installation's prover cannot hide weights",
+            code="MX1608",
+            hint="register without --zk; input, output and weights are then public",
+        )
+    try:
+        return functions.ProofModel(model.to_json(), model.weight_bytes())
+    except functions.ProofFailure as error:
+        _raise(error)
 
 
 def prove(
@@ -83,8 +134,15 @@ def prove(
 
     Returns:
         `(batch, *output_shape)` and the proof.
+
+    Raises:
+        ProofError: MX1605 for an input that does not fit.
     """
-    y, proof = _functions().proof_prove(model, to_bytes(x), len(x), context)
+    functions = _functions()
+    try:
+        proof, y = model.prove(to_bytes(x), context=context, batch=len(x))
+    except functions.ProofFailure as error:
+        _raise(error)
     return np.frombuffer(y, "<i2").reshape(len(x), *output_shape), proof
 
 
@@ -92,14 +150,28 @@ def verify(header: bytes, *, x: bytes, y: bytes, batch: int, context: bytes, pro
     """Checks a proof against everything that it is about.
 
     Raises:
-        ProofError: MX1606 when it does not hold.
+        ProofError: MX1606 when it does not hold; also when header, input or output are no such.
     """
-    _functions().proof_verify(header, x, y, batch, context, proof)
+    functions = _functions()
+    try:
+        functions.proof_verify(header, proof, input=x, output=y, context=context, batch=batch)
+    except functions.ProofFailure as error:
+        if error.args[:1] in {("invalid_model",), ("invalid_data",)}:
+            raise ProofError(str(error.args[-1]), code="MX1606") from error
+        _raise(error)
 
 
 def digest(header: bytes) -> bytes:
-    """Returns the digest of the model that a header describes."""
-    return _functions().proof_digest(header)
+    """Returns the digest of the model that a header describes.
+
+    Raises:
+        ProofError: MX1606 when it is none.
+    """
+    functions = _functions()
+    try:
+        return functions.proof_digest(header)
+    except functions.ProofFailure as error:
+        raise ProofError(str(error.args[-1]), code="MX1606") from error
 
 
 def to_bytes(ints: NDArray[np.int16]) -> bytes:

@@ -52,9 +52,9 @@ def trace(model: ProofModel, x: NDArray[np.integer]) -> list[NDArray[np.int16]]:
     for op, weights in zip(model.ops, model.weights, strict=True):
         bounds = accumulator_bounds(op, ranges, weights)
         exact_in_double = max(bounds) < EXACT_DOUBLE
-        acc = _accumulate(op, tensors, weights, double=exact_in_double)
-        axis = 1 if isinstance(op, Conv2d) else -1
-        tensors.append(requantise(acc, op.requant, model.tables[op.requant.table], axis))
+        acc = accumulate(op, tensors, weights, double=exact_in_double)
+        table = model.tables[op.requant.table]
+        tensors.append(requantise(acc, op.requant, table, channel_axis(op)))
     return tensors
 
 
@@ -86,6 +86,11 @@ def _shown(shape: Sequence[int]) -> str:
     return ", ".join(map(str, shape))
 
 
+def channel_axis(op: Op) -> int:
+    """Returns the axis of the output channels, with the batch first."""
+    return 1 if isinstance(op, Conv2d) else -1
+
+
 def requantise(
     acc: NDArray[np.int64], requant: Requant, table: Table, axis: int = -1
 ) -> NDArray[np.int16]:
@@ -109,7 +114,7 @@ def requantise(
     return np.asarray(table.values, np.int16)[index]
 
 
-def _accumulate(
+def accumulate(
     op: Op,
     tensors: Sequence[NDArray[np.int16]],
     weights: NDArray[np.int16] | None,
@@ -124,7 +129,7 @@ def _accumulate(
         return _product(rows, weights, double=double) + _bias(op.bias, ())
     if isinstance(op, Conv2d):
         assert weights is not None
-        columns = _patches(x, op)
+        columns = patches(x, op)
         matrix = weights.reshape(op.o, -1).T
         acc = _product(columns, matrix, double=double)
         return np.moveaxis(acc, -1, 1) + _bias(op.bias, (1, 1))
@@ -158,7 +163,7 @@ def _strided(x: NDArray[Cell], op: Conv2d | AvgPool) -> NDArray[Cell]:
     return views[:, :, :: op.strides[0], :: op.strides[1]]
 
 
-def _patches(x: NDArray[np.int16], op: Conv2d) -> NDArray[np.int16]:
+def patches(x: NDArray[np.int16], op: Conv2d) -> NDArray[np.int16]:
     """Returns the windows as rows: `(batch, OH, OW, C · KH · KW)`."""
     views = np.moveaxis(_strided(x, op), 1, 3)
     return views.reshape(*views.shape[:3], -1)
