@@ -73,7 +73,7 @@ def differences(path: Path, network: Network, x: Floats) -> NDArray[np.int16]:
     name = session.get_inputs()[0].name
     # Windows of a convolution are unfolded in double precision: 8 bytes a multiplication.
     cells = max(1, network.proof_model.macs() // 4)
-    chunk = max(1, min(4_096, CHUNK_CELLS // cells))
+    chunk = max(64, min(4_096, CHUNK_CELLS // cells))
     parts: list[Any] = []
     for start in range(0, len(x), chunk):
         part = x[start : start + chunk]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maxwell.proofs.importer import Network, load_onnx
     from maxwell.proofs.model import ProofModel
     from maxwell.proofs.proof import Model, Proof, prove
+    from maxwell.proofs.secret_vectors import SecretVectors
     from maxwell.proofs.store import ModelStore
     from maxwell.proofs.tiers import Tier
 
@@ -30,6 +31,7 @@ _HOMES: Final = {
     "maxwell.proofs.importer": ("Network", "load_onnx"),
     "maxwell.proofs.model": ("ProofModel",),
     "maxwell.proofs.proof": ("Model", "Proof", "prove"),
+    "maxwell.proofs.secret_vectors": ("SecretVectors",),
     "maxwell.proofs.store": ("ModelStore",),
     "maxwell.proofs.tiers": ("Tier",),
 }
@@ -46,6 +48,7 @@ __all__ = [
     "Payments",
     "Proof",
     "ProofModel",
+    "SecretVectors",
     "SignedClaim",
     "Tier",
     "load_onnx",
