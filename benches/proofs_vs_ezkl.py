@@ -33,8 +33,9 @@ import numpy as np
 
 from harness import REPOSITORY, emit, emit_machine, note
 from harness.onnx_cases import CASES, Case, case_named
-from maxwell.proofs import Model
-from maxwell.proofs.importer import load_onnx
+from maxwell.errors import ProofError
+from maxwell.proofs import Model, ProofModel, backend, load_onnx
+from maxwell.proofs.model import Dense, Requant, Table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -196,6 +197,19 @@ def _peer_figures(peer: dict[str, Any] | None) -> dict[str, float]:
     }
 
 
+def modes() -> tuple[str, ...]:
+    """Returns the modes that this installation's prover has."""
+    small = np.ones((1, 1), np.int16)
+    op = Dense(0, 0, 1, (0,), Requant((256,), 8, 0))
+    table = Table(-1, (-1, 0, 1))
+    try:
+        backend.register(ProofModel((1,), (-1, 1), (table,), (op,), (small,)), hiding=True)
+    except ProofError as error:
+        note(error.message)
+        return ("plain",)
+    return ("plain", "zk")
+
+
 def parse() -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -217,6 +231,7 @@ def main() -> None:
         return
     emit_machine()
     names = options.case or [case.name for case in CASES[: 1 if options.smoke else None]]
+    chosen = modes()
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             case = case_named(name)
@@ -224,7 +239,7 @@ def main() -> None:
             if options.ezkl is not None:
                 note(f"proofs: {name}: ezkl")
                 peer = ezkl(options.ezkl, case, Path(folder))
-            for mode in ("plain", "zk"):
+            for mode in chosen:
                 note(f"proofs: {name}: {mode}")
                 count = 1 if options.smoke else options.count
                 report(case, mode, in_child(case, hiding=mode == "zk", count=count), peer)

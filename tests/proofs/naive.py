@@ -42,10 +42,10 @@ def run_one(model: ProofModel, x: Any) -> list[Cells]:
                 acc = sum(
                     source[(*row, *rest)] * int(w[k, channel]) for k, rest in enumerate(inner)
                 )
-                acc += op.bias[channel] if op.bias else 0
+                acc += op.bias[channel]
             elif isinstance(op, Conv2d):
                 channel = key[0]
-                acc = op.bias[channel] if op.bias else 0
+                acc = op.bias[channel]
                 for c, i, j in product(range(shape[0]), range(op.kernel[0]), range(op.kernel[1])):
                     at = (c, *_at(key[1:], (i, j), op))
                     acc += source.get(at, 0) * int(w[channel, c, i, j])

@@ -96,7 +96,7 @@ def _weights(rng: np.random.Generator, shape: tuple[int, ...], top: int) -> Any:
 
 def _bias(rng: np.random.Generator, channels: int, top: int) -> tuple[int, ...]:
     if rng.integers(3) == 0:
-        return ()
+        return (0,) * channels
     return tuple(int(v) for v in rng.integers(-(top**2), top**2, channels))
 
 

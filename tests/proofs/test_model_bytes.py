@@ -32,7 +32,7 @@ EVERY = ProofModel(
         AvgPool(1, (2, 2), (2, 1), (0, 0, 0, 0), Requant((16_384,), 16, 0)),
         Add(2, 2, (3, -5), Requant((1,), 8, 0)),
         Lookup(3, Requant((256,), 8, 1)),
-        Dense(4, 0, 3, (), Requant((1,), 40, 0)),
+        Dense(4, 0, 3, (0, 0, 0), Requant((1,), 40, 0)),
     ),
     (
         np.arange(18, dtype=np.int16).reshape(2, 1, 3, 3),

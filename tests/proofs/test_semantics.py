@@ -51,13 +51,13 @@ def test_the_corner_of_int8_does_not_saturate_before_the_sum() -> None:
     w = np.full((2, 1), -128, np.int16)
     table = Table(-33_000, tuple(int(v) for v in np.clip(np.arange(-33_000, 32_536), -128, 127)))
     model = ProofModel(
-        (2,), (-128, 127), (table,), (Dense(0, 0, 1, (), Requant((256,), 8, 0)),), (w,)
+        (2,), (-128, 127), (table,), (Dense(0, 0, 1, (0,), Requant((256,), 8, 0)),), (w,)
     )
     # The sum is exactly 2^15: in range of the accumulator, clamped once, at the end.
     with pytest.raises(ProofError, match=r"q can reach -32,768 to 32,768") as caught:
         semantics.run(model, np.full((1, 2), -128))
     assert caught.value.code == "MX1604"
-    covered = replace(model, ops=(Dense(0, 0, 1, (), Requant((128,), 8, 0)),))
+    covered = replace(model, ops=(Dense(0, 0, 1, (0,), Requant((128,), 8, 0)),))
     assert semantics.run(covered, np.full((1, 2), -128)).tolist() == [[127]]
 
 
@@ -133,6 +133,13 @@ def test_malformed_models_are_refused() -> None:
         "no tensor 1 yet": replace(good, ops=(replace(op, input=1),)),
         "1 to 4 positive": replace(good, input_shape=(0,)),
         "not within int16": replace(good, input_range=(-40_000, 5)),
+        "bias is not 2 values": ProofModel(
+            (1,),
+            (0, 1),
+            (IDENTITY,),
+            (Dense(0, 0, 2, (0,), Requant((1,), 8, 0)),),
+            (np.ones((1, 2), np.int16),),
+        ),
         "read by no operation": replace(good, ops=(op, op), weights=(None, None)),
         "at most 64": replace(
             good, ops=tuple(replace(op, input=i) for i in range(65)), weights=(None,) * 65

@@ -17,6 +17,7 @@ from maxwell.errors import ProofError
 
 if TYPE_CHECKING:
     from maxwell.proofs.importer import Network
+    from maxwell.proofs.store import ModelStore
 
 
 @click.command()
@@ -55,7 +56,7 @@ def command(
     stages = Stages(settings)
     bound_to = parse_hex(context, "--context")
     data = load_array(x)
-    network, known = _network(stages, model, zk, calibration, percentile, per_tensor)
+    network, known = _network(stages, model, calibration, percentile, per_tensor)
     network.to_ints(data)  # before the work of committing, so that a misfit is told at once
     with stages.stage("commit", "committing to the weights"):
         registered = Model(network, hiding=zk)
@@ -96,7 +97,6 @@ def command(
 def _network(
     stages: Stages,
     model: str,
-    zk: bool,
     calibration: Path | None,
     percentile: float | None,
     per_tensor: bool,
@@ -109,13 +109,18 @@ def _network(
     path = Path(model)
     if not (model.endswith(".onnx") or path.is_file()):
         found = store.find(model)
-        return store.load(found), found
+        return store.load(found), _plain(store, found)
     if calibration is None and percentile is None and not per_tensor:
         source = hashlib.sha256(read_bytes(path)).hexdigest()
-        digest = store.find_source(source, hiding=zk)
+        digest = store.find_source(source)
         if digest is not None:
-            return store.load(digest), digest
+            return store.load(digest), _plain(store, digest)
     return import_model(stages, path, calibration, percentile, per_tensor), None
+
+
+def _plain(store: ModelStore, digest: str) -> str | None:
+    """Returns the digest if registering again must give it: hiding draws new randomness."""
+    return None if store.about(digest).hiding else digest
 
 
 def parse_hex(text: str, option: str) -> bytes:

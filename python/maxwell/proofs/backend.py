@@ -30,6 +30,12 @@ CODES: Final = {
 """What each kind of native failure is to a user."""
 
 
+HINTS: Final = {
+    "MX1606": "do not use its output; ask for the proof again",
+    "MX1616": "register the model again, which makes a new digest",
+}
+
+
 class Registered(Protocol):
     """A model whose weights are committed to; made by the native module, kept in memory."""
 
@@ -98,7 +104,7 @@ def _raise(error: Exception) -> NoReturn:
     code = CODES.get(str(kind))
     if code is None:
         raise InternalError(str(message) or str(error)) from error
-    raise ProofError(str(message), code=code) from error
+    raise ProofError(str(message), code=code, hint=HINTS.get(code)) from error
 
 
 def register(model: ProofModel, *, hiding: bool) -> Registered:

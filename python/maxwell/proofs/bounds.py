@@ -76,8 +76,7 @@ def accumulator_bounds(
         assert weights is not None
         axes = 0 if isinstance(op, Dense) else (1, 2, 3)
         sums = np.abs(weights.astype(np.int64)).sum(axis=axes, dtype=np.int64)
-        bias = op.bias or (0,) * len(sums)
-        return tuple(x_max * int(w) + abs(b) for w, b in zip(sums, bias, strict=True))
+        return tuple(x_max * int(w) + abs(b) for w, b in zip(sums, op.bias, strict=True))
     if isinstance(op, Add):
         return (abs(op.scales[0]) * x_max + abs(op.scales[1]) * max(map(abs, ranges[op.other])),)
     if isinstance(op, AvgPool):
@@ -177,7 +176,7 @@ def _check_op(op: Op, where: str, model: ProofModel) -> None:
     channels = 1
     if isinstance(op, Dense | Conv2d):
         channels = op.n if isinstance(op, Dense) else op.o
-        if (op.bias and len(op.bias) != channels) or any(abs(b) > BIAS_MAX for b in op.bias):
+        if len(op.bias) != channels or any(abs(b) > BIAS_MAX for b in op.bias):
             raise ProofError(f"{where}: bias is not {channels} values in ±2^53", code="MX1603")
     if len(requant.multipliers) not in {1, channels} or not all(
         1 <= m <= MULTIPLIER_MAX for m in requant.multipliers

@@ -268,7 +268,7 @@ def _bias(
     """Returns the bias in units of the sums; exact when the file quantised it so already."""
     bias = step.bias
     if bias is None:
-        return ()
+        return (0,) * len(sums)
     if bias.scale is not None and np.allclose(bias.scale, scale * scales, rtol=1e-5, atol=0):
         ints = bias.values.astype(np.int64)
     else:

@@ -99,7 +99,7 @@ class SecretVectors:
                     code="MX1603",
                 )
             assert isinstance(op, Dense | Conv2d)
-            bias = np.zeros(matrix.shape[1], np.int64) + np.asarray(op.bias or (0,), np.int64)
+            bias = np.asarray(op.bias, np.int64)
             # Two sums within the bound are apart by at most twice the bound.
             primes = PRIMES[:1] if 2 * max(bounds) < PRIMES[0] else PRIMES
             assert 2 * max(bounds) < PRIMES[0] * PRIMES[1]

@@ -151,8 +151,7 @@ def _product(
 
 
 def _bias(bias: tuple[int, ...], after: tuple[int, ...]) -> NDArray[np.int64]:
-    values = np.asarray(bias or (0,), np.int64)
-    return values.reshape(-1, *after)
+    return np.asarray(bias, np.int64).reshape(-1, *after)
 
 
 def _strided(x: NDArray[Cell], op: Conv2d | AvgPool) -> NDArray[Cell]:

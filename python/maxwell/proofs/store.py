@@ -145,13 +145,12 @@ class ModelStore:
             )
         return fits[0]
 
-    def find_source(self, source_sha256: str, *, hiding: bool) -> str | None:
+    def find_source(self, source_sha256: str) -> str | None:
         """Returns the newest model that was made of a file with this hash, or None."""
         found = [
             ((self.folder / digest).stat().st_mtime_ns, digest)
             for digest in self.digests()
-            if (about := self.about(digest)).source_sha256 == source_sha256
-            and about.hiding == hiding
+            if self.about(digest).source_sha256 == source_sha256
         ]
         return max(found)[1] if found else None
 
