@@ -125,3 +125,16 @@ def test_register_prove_verify(maxwell: Maxwell, own_store: Path) -> None:
         assert refused.code == 125
         assert "[MX1606]" in refused.err
     assert digest[:16] in maxwell("model", "list").out
+
+
+@needs_prover
+def test_other_weights_than_the_digest_says_are_found(maxwell: Maxwell, own_store: Path) -> None:
+    digest = maxwell("model", "register", INT8).out.strip()
+    path = own_store / "data/models" / digest / "weights.bin"
+    data = bytearray(path.read_bytes())
+    data[0] ^= 1
+    path.write_bytes(data)
+    done = maxwell("prove", digest, SAMPLES, "-o", "p.bin")
+    assert done.code == 125
+    assert "[MX1615]" in done.err
+    assert not (own_store / "p.bin").exists()

@@ -69,8 +69,16 @@ def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
     assert caught.value.hint == "`maxwell model register m.onnx` adds one"
 
 
-@pytest.mark.parametrize("name", ["model.json", "weights.bin", "header.bin", "about.json"])
-@pytest.mark.parametrize("how", ["cut", "flipped", "gone"])
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        (name, how)
+        for name in ("model.json", "weights.bin", "header.bin", "about.json")
+        for how in ("cut", "flipped", "gone")
+        # Other weights are found when the model is registered again: `test_prove_cli`.
+        if (name, how) != ("weights.bin", "flipped")
+    ],
+)
 def test_a_damaged_model_is_an_error(store: ModelStore, name: str, how: str) -> None:
     path = store.folder / DIGEST / name
     data = path.read_bytes()
@@ -78,8 +86,6 @@ def test_a_damaged_model_is_an_error(store: ModelStore, name: str, how: str) -> 
         path.unlink()
     elif how == "cut":
         path.write_bytes(data[: len(data) // 2 * 2 - 3])
-    elif name == "weights.bin":
-        pytest.skip("the digest commits to weights, and registering again finds the difference")
     else:
         path.write_bytes(data[:-20] + bytes(b ^ 4 for b in data[-20:]))
     with pytest.raises(ProofError) as caught:
@@ -106,7 +112,6 @@ def proof() -> Proof:
         output=bytes(2 * 2),
         batch=2,
         context=b"",
-        hiding=False,
         proof=b"p" * 100,
     )
 
@@ -136,7 +141,7 @@ def test_a_proof_file_comes_back(tmp_path: Path) -> None:
         ("input", b"123"),
         ("output", [1]),
         ("proof", "text"),
-        ("hiding", 1),
+        ("context", 1),
         ("format", "maxwell-proof/2"),
         ("more", 1),
     ],

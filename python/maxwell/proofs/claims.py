@@ -65,12 +65,12 @@ def commit_tensor(name: bytes, ints: NDArray[np.int16], buyer_nonce: bytes) -> b
 
     Args:
         name: `b"in"` or `b"out"`.
-        ints: the integers that are proved, batch first.
+        ints: the integers that are proved, batch first; the other axes are flattened.
         buyer_nonce: 32 bytes.
     """
     assert name in (b"in", b"out")
     assert len(buyer_nonce) == 32
-    shape = ",".join(map(str, ints.shape)).encode()
+    shape = f"{len(ints)},{ints.size // max(1, len(ints))}".encode()
     head = _hash(_TENSOR_DOMAIN, name, b"\0", shape, b"\0")
     return _hash(_TENSOR_DOMAIN, head, buyer_nonce, ints.astype("<i2").tobytes())
 

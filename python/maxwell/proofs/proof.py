@@ -17,16 +17,25 @@ import numpy as np
 
 from maxwell.errors import ProofError
 from maxwell.proofs import backend
+from maxwell.proofs.claims import commit_tensor
 from maxwell.proofs.extras import optional
 from maxwell.proofs.importer import Network, load_onnx
 from maxwell.proofs.store import ModelStore
+from maxwell.proofs.tiers import Tier
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maxwell.proofs.calibrate import Options
+    from maxwell.proofs.claims import Claim
 
 FORMAT: Final = "maxwell-proof/1"
+PROFILE_AT: Final = 4
+"""Where a header has its profile, after `MQH1`."""
+
+PLAIN_PROFILES: Final = (b"\x01",)
+"""Profiles that hide nothing; the native prover refuses those that it does not know."""
+
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Header, input, output and proof; the largest of the documented cases is below 2 MiB."""
 
@@ -94,7 +103,6 @@ class Model:
             output=backend.to_bytes(y),
             batch=len(ints),
             context=context,
-            hiding=self.hiding,
             proof=data,
             network=self.network,
         )
@@ -124,7 +132,6 @@ class Proof:
         output: likewise.
         batch: inferences that are proved at once.
         context: what the proof is bound to.
-        hiding: whether it was made so as to hide the weights.
         proof: the proof itself.
         network: scales and names, where they are known; not part of the file.
     """
@@ -134,7 +141,6 @@ class Proof:
     output: bytes
     batch: int
     context: bytes
-    hiding: bool
     proof: bytes
     network: Network | None = None
 
@@ -142,6 +148,11 @@ class Proof:
     def digest(self) -> str:
         """Digest of the model that the proof is about, computed from its header."""
         return backend.digest(self.header).hex()
+
+    @property
+    def hiding(self) -> bool:
+        """Whether it hides the weights: the header says so, to which the digest holds it."""
+        return self.header[PROFILE_AT : PROFILE_AT + 1] not in PLAIN_PROFILES
 
     @property
     def input_ints(self) -> NDArray[np.int16]:
@@ -194,6 +205,30 @@ class Proof:
             context=context,
             proof=self.proof,
         )
+
+    def verify_claim(self, claim: Claim) -> None:
+        """Checks that this proof is the one that a claim promises: pass it to `Payments.accept`.
+
+        The claim's digest as context is not enough: it says which claim the proof was made for, and
+        not that the proof is about the input and output that the claim commits to.
+
+        Raises:
+            ProofError: MX1612 when model, input, output, batch or tier differ, MX1606 when the
+                proof does not hold or was made for another claim.
+        """
+        tier = Tier.ZERO_KNOWLEDGE if self.hiding else Tier.SUCCINCT
+        nonce = claim.buyer_nonce
+        wanted = {
+            "model": (bytes.fromhex(self.digest), claim.model_digest),
+            "batch": (self.batch, claim.batch),
+            "input": (commit_tensor(b"in", self.input_ints, nonce), claim.input_commitment),
+            "output": (commit_tensor(b"out", self.output_ints, nonce), claim.output_commitment),
+            "tier": (tier.value, claim.tier),
+        }
+        for what, (have, want) in wanted.items():
+            if have != want:
+                raise ProofError(f"proof of another {what} than the claim's", code="MX1612")
+        self.verify(self.digest, context=claim.digest())
 
     def save(self, path: str | Path) -> None:
         """Writes the proof to a file, in canonical CBOR."""
