@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import click
 
-from maxwell.cli.console import print_note
+from maxwell.cli.console import print_maxwell_error, print_note
 from maxwell.cli.prove import parse_hex
 from maxwell.cli.settings import Settings, common_options
 from maxwell.cli.stages import Stages
+from maxwell.errors import ProofError
+
+EXIT_REFUSED: Final = 1
 
 
 @click.command()
@@ -25,7 +29,7 @@ from maxwell.cli.stages import Stages
 def command(settings: Settings, *, proof: Path, model: str, context: str, json: bool) -> int:
     """Check a proof and print the output that it proves.
 
-    Needs neither the weights nor a second run. Exits with 125 when the proof does not hold.
+    Needs neither the weights nor a second run. Exits with 1 when the proof does not hold.
     """
     import numpy as np
 
@@ -35,10 +39,17 @@ def command(settings: Settings, *, proof: Path, model: str, context: str, json: 
     stages = Stages(settings)
     bound_to = parse_hex(context, "--context")
     store = ModelStore()
-    loaded = Proof.load(proof, store)
     whole = len(model) == 64 and all(c in "0123456789abcdef" for c in model.lower())
-    with stages.stage("verify", "verifying"):
-        loaded.verify(model if whole else store.find(model), context=bound_to)
+    expected = model if whole else store.find(model)
+    try:
+        loaded = Proof.load(proof, store)
+        with stages.stage("verify", "verifying"):
+            loaded.verify(expected, context=bound_to)
+    except ProofError as error:
+        if error.code != "MX1606":
+            raise
+        print_maxwell_error(error)
+        return EXIT_REFUSED
     output = loaded.output_ints if loaded.network is None else loaded.result
     if json:
         import msgspec
