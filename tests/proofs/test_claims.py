@@ -12,7 +12,7 @@ import cbor2
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from maxwell.errors import ProofError
@@ -272,7 +272,12 @@ def test_malformed_claims_are_refused_even_when_signed(case: str) -> None:
     refused(SignedClaim(claim=data, signature=signature), "MX1611")
 
 
-@settings(deadline=None, max_examples=150, derandomize=True)
+@settings(
+    deadline=None,
+    max_examples=150,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(st.binary(max_size=200))
 def test_any_bytes_end_in_a_claim_or_an_error(data: bytes) -> None:
     with pytest.raises(ProofError):

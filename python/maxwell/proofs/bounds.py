@@ -1,6 +1,6 @@
 """Static bounds: a model that could wrap, or miss a look-up, is refused before it runs.
 
-The rules are those of the normative page "proof models", section "static bound". They hold for
+The rules are those of docs/reference/proof-model.md, section "static bound". They hold for
 every input within its range, not only for those that were seen: nothing here looks at data.
 All sums are Python's integers, which do not wrap.
 """

@@ -1,4 +1,4 @@
-"""A proof model: the records that the normative page "proof models" describes, and their bytes.
+"""A proof model: the records that docs/reference/proof-model.md describes, and their bytes.
 
 The page fixes what a model computes; `semantics` computes it, `bounds` refuses what could wrap, and
 the native prover reads the JSON form made here. Weights are kept beside the records in one array,

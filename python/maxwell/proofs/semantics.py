@@ -1,6 +1,6 @@
 """The reference: what a proof model computes, in numpy, to the last bit.
 
-It follows the normative page "proof models" line by line and shares no code with the native
+It follows docs/reference/proof-model.md line by line and shares no code with the native
 prover, which is tested against it. Sums are exact: where an accumulator stays below 2^53 the
 products run in double precision, which is then exact and fast, and in int64 otherwise;
 `bounds.check` has shown that neither wraps.
