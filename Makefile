@@ -134,6 +134,14 @@ LAB_OUT ?= docs/experiments/scientist-vs-leech
 lab: build ## Measures scientist versus leech: table and figure, 13 minutes on two idle cores.
 	$(BIN)/maxwell lab leech-sweep --seeds 1,2,3 --others-joules-per-core 20 --out $(LAB_OUT)
 
+# EZKL has no licence: it is measured, in an environment of its own, and never a dependency.
+EZKL := .cache/ezkl
+.PHONY: bench-ezkl
+bench-ezkl: build ## Proofs beside EZKL on the same ONNX files: hours, up to 17 GiB.
+	@test -x $(EZKL)/bin/python || $(PY) -m venv $(EZKL)
+	$(EZKL)/bin/python -m pip install --quiet ezkl==23.0.5
+	@$(PY) benches/proofs_vs_ezkl.py --ezkl $(EZKL)/bin/python
+
 .PHONY: docs
 docs: $(NATIVE_STAMP) ## Builds the documentation into docs/_build/html; warnings are errors.
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

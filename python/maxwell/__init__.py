@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         LedgerError,
         MaxwellError,
         ModuleError,
+        ProofError,
     )
     from maxwell.hypervisor import Hypervisor, Process, run_fleet
     from maxwell.node.record import CellRecord, ProcessRecord, RunRecord
@@ -54,6 +55,7 @@ _HOMES: Final = {
         "LedgerError",
         "MaxwellError",
         "ModuleError",
+        "ProofError",
     ),
     "maxwell.hypervisor": ("Hypervisor", "Process", "run_fleet"),
     "maxwell.node.record": ("CellRecord", "ProcessRecord", "RunRecord"),
@@ -83,6 +85,7 @@ __all__ = [
     "Process",
     "ProcessRecord",
     "ProcessView",
+    "ProofError",
     "Report",
     "RunRecord",
     "__version__",

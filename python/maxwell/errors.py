@@ -6,6 +6,7 @@ changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATI
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
 ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX19xx Maxwell itself (from
 MX1950 on its experiments).
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx proofs, MX19xx Maxwell itself.
 """
 
 from __future__ import annotations
@@ -126,6 +127,12 @@ class LabError(MaxwellError):
     """An experiment of `maxwell lab` could not be run to its end."""
 
     default_code = "MX1950"
+
+
+class ProofError(MaxwellError):
+    """A model cannot be proved, or a proof or claim does not hold."""
+
+    default_code = "MX1700"
 
 
 class InternalError(MaxwellError):
@@ -437,6 +444,80 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "MX1614": (
         "`events.jsonl` is not the log that the summary was signed with, or one of its events "
         "contradicts the receipts. The message names the first such line."
+    ),
+    "MX1700": (
+        "A model cannot be proved as asked, or a proof or a claim does not hold. The message names "
+        "the part at fault."
+    ),
+    "MX1701": (
+        "The model's file cannot be read: it does not exist, is too large, is not ONNX, or was cut "
+        "short. Nothing of it was used."
+    ),
+    "MX1702": (
+        "The model uses something that cannot be proved: an operator that Maxwell does not know, "
+        "an option of a known one (groups, dilations, transA, a product of two activations), or "
+        "an element type. The message names the node. Maxwell never skips or approximates what it "
+        "does not know. `docs/how-to/prove-an-inference.md` lists what it does know."
+    ),
+    "MX1703": (
+        "The model is malformed or beyond a limit: shapes that do not fit each other, a tensor "
+        "that claims more cells than the file holds, a name that is used before it is made (a "
+        "cycle), too many nodes, operations, weights or cells."
+    ),
+    "MX1704": (
+        "The model could leave exact arithmetic for some input: an accumulator times its "
+        "multiplier could reach 2^62, or a value could fall outside its table. The bound is "
+        "static: it holds for all inputs within range, not only for those that occur. The message "
+        "names the node and the figure. Smaller weights, int8 instead of int16, or a larger output "
+        "scale help."
+    ),
+    "MX1705": (
+        "The input does not fit the model: another shape, a value outside the input's range, a "
+        "batch beyond the limit, or numbers that are not finite."
+    ),
+    "MX1706": (
+        "The proof does not verify: it is damaged, was made for another model, input, output or "
+        "context, or is false. Do not use its output."
+    ),
+    "MX1707": (
+        "No model of this name or digest is in the local store. `maxwell model list` shows what "
+        "is there; `maxwell model register m.onnx` adds one."
+    ),
+    "MX1708": (
+        "The compiled module of this installation has no prover. Rebuild it with `make native`, or "
+        "install a wheel that has one; import, inspection and the reference semantics work "
+        "without."
+    ),
+    "MX1709": (
+        "The ONNX file asks for weights in another file. Maxwell reads one file only, so that a "
+        "model cannot make it open paths of its author's choice. Save the model with its weights "
+        "inside."
+    ),
+    "MX1710": (
+        "A package that proofs need is not installed. It belongs to the extra `proofs`: "
+        "`pip install 'maxwell-hypervisor[proofs]'`."
+    ),
+    "MX1711": (
+        "The claim is malformed, not in canonical form, or its signature is not that of the "
+        "process that it names. Nothing was accepted."
+    ),
+    "MX1712": (
+        "The claim is about something else than what it was checked against: another process, "
+        "nonce, buyer's nonce, model, input or output."
+    ),
+    "MX1713": "The claim has expired, by the time of the ledger that checks it. Nothing was paid.",
+    "MX1714": (
+        "This inference was paid for already: its nullifier, which is a hash of model, input and "
+        "buyer's nonce, is on record. An inference is paid once, however often it is proved."
+    ),
+    "MX1715": (
+        "A file of the model store is damaged or does not fit its digest. Remove the model's "
+        "folder and register the model again."
+    ),
+    "MX1716": (
+        "A commitment that hides weights was opened as often as its randomness allows; one more "
+        "proof could tell something about them. Register the model again, which makes new "
+        "randomness and a new digest."
     ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "

@@ -1,0 +1,185 @@
+"""The seam to the native prover: the only module that calls `maxwell._native` for proofs.
+
+Everything crosses as bytes and plain integers: the model's JSON form, weights as int16, inputs and
+outputs as little-endian int16 with the batch first. The native module's failures come as a kind
+and a message; here they become errors with codes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
+
+import numpy as np
+
+import maxwell._native as native
+from maxwell.errors import InternalError, ProofError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from maxwell.proofs.model import ProofModel
+
+CODES: Final = {
+    "invalid_model": "MX1703",
+    "invalid_data": "MX1705",
+    "rejected": "MX1706",
+    "budget_spent": "MX1716",
+}
+"""What each kind of native failure is to a user."""
+
+
+HINTS: Final = {
+    "MX1706": "do not use its output; ask for the proof again",
+    "MX1716": "register the model again, which makes a new digest",
+}
+
+
+class Registered(Protocol):
+    """A model whose weights are committed to; made by the native module, kept in memory."""
+
+    @property
+    def digest(self) -> bytes:
+        """The 32 bytes that stand for the model, D_M."""
+        ...
+
+    @property
+    def header(self) -> bytes:
+        """What a verifier holds: profile, weight root and architecture."""
+        ...
+
+    def run(self, input: bytes, *, batch: int = 1) -> bytes:  # noqa: A002 – the native name
+        """Runs the model without a proof."""
+        ...
+
+    def prove(
+        self,
+        input: bytes,  # noqa: A002 – the native name
+        *,
+        context: bytes,
+        batch: int = 1,
+    ) -> tuple[bytes, bytes]:
+        """Returns a proof and the output that it is about."""
+        ...
+
+
+class _Native(Protocol):
+    """What the native module offers for proofs."""
+
+    ProofFailure: type[Exception]
+    ProofModel: Callable[[str, bytes], Registered]
+
+    def proof_verify(
+        self,
+        header: bytes,
+        proof: bytes,
+        *,
+        input: bytes,  # noqa: A002 – the native name
+        output: bytes,
+        context: bytes,
+        batch: int = 1,
+    ) -> None: ...
+    def proof_digest(self, header: bytes) -> bytes: ...
+
+
+def available() -> bool:
+    """Says whether this installation can prove."""
+    return hasattr(native, "ProofModel")
+
+
+def _functions() -> _Native:
+    if not available():
+        raise ProofError(
+            "this installation has no prover",
+            code="MX1708",
+            hint="rebuild the native module with `make native`",
+        )
+    return cast(_Native, native)
+
+
+def _raise(error: Exception) -> NoReturn:
+    """Raises what a native failure is to a user."""
+    kind, message = (*error.args, "", "")[:2]
+    code = CODES.get(str(kind))
+    if code is None:
+        raise InternalError(str(message) or str(error)) from error
+    raise ProofError(str(message), code=code, hint=HINTS.get(code)) from error
+
+
+def register(model: ProofModel, *, hiding: bool) -> Registered:
+    """Commits to a model's weights: once per model, a few ms per 10,000 weights.
+
+    Raises:
+        ProofError: MX1703 for a model that is not allowed, MX1708 without a prover, or without one
+            that hides weights.
+    """
+    functions = _functions()
+    if hiding:
+        raise ProofError(
+            "this installation's prover cannot hide weights",
+            code="MX1708",
+            hint="register without --zk; input, output and weights are then public",
+        )
+    try:
+        return functions.ProofModel(model.to_json(), model.weight_bytes())
+    except functions.ProofFailure as error:
+        _raise(error)
+
+
+def prove(
+    model: Registered, x: NDArray[np.int16], output_shape: tuple[int, ...], context: bytes
+) -> tuple[NDArray[np.int16], bytes]:
+    """Runs a model on integers and proves it.
+
+    Args:
+        model: what `register` returned.
+        x: `(batch, *input_shape)`.
+        output_shape: of the model, without the batch.
+        context: what the proof is bound to, such as the digest of a claim.
+
+    Returns:
+        `(batch, *output_shape)` and the proof.
+
+    Raises:
+        ProofError: MX1705 for an input that does not fit.
+    """
+    functions = _functions()
+    try:
+        proof, y = model.prove(to_bytes(x), context=context, batch=len(x))
+    except functions.ProofFailure as error:
+        _raise(error)
+    return np.frombuffer(y, "<i2").reshape(len(x), *output_shape), proof
+
+
+def verify(header: bytes, *, x: bytes, y: bytes, batch: int, context: bytes, proof: bytes) -> None:
+    """Checks a proof against everything that it is about.
+
+    Raises:
+        ProofError: MX1706 when it does not hold; also when header, input or output are no such.
+    """
+    functions = _functions()
+    try:
+        functions.proof_verify(header, proof, input=x, output=y, context=context, batch=batch)
+    except functions.ProofFailure as error:
+        if error.args[:1] in {("invalid_model",), ("invalid_data",)}:
+            raise ProofError(str(error.args[-1]), code="MX1706") from error
+        _raise(error)
+
+
+def digest(header: bytes) -> bytes:
+    """Returns the digest of the model that a header describes.
+
+    Raises:
+        ProofError: MX1706 when it is none.
+    """
+    functions = _functions()
+    try:
+        return functions.proof_digest(header)
+    except functions.ProofFailure as error:
+        raise ProofError(str(error.args[-1]), code="MX1706") from error
+
+
+def to_bytes(ints: NDArray[np.int16]) -> bytes:
+    """Returns a tensor as it crosses the boundary."""
+    return np.ascontiguousarray(ints, "<i2").tobytes()

@@ -1,0 +1,350 @@
+"""Proofs as files and objects: made from a model and an input, checked against a digest.
+
+A proof file carries everything that it is about, the model's header included, so that it can be
+checked on a machine that never saw the model: the header must hash to the digest that the
+verifier asks for. Whoever verifies chooses that digest; a file's own word for it is worth nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from maxwell.errors import ProofError
+from maxwell.proofs import backend
+from maxwell.proofs.claims import commit_tensor
+from maxwell.proofs.extras import optional
+from maxwell.proofs.importer import Network, load_onnx
+from maxwell.proofs.store import ModelStore
+from maxwell.proofs.tiers import Tier
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from maxwell.proofs.calibrate import Options
+    from maxwell.proofs.claims import Claim
+
+FORMAT: Final = "maxwell-proof/1"
+PROFILE_AT: Final = 4
+"""Where a header has its profile, after `MQH1`."""
+
+PLAIN_PROFILES: Final = (b"\x01",)
+"""Profiles that hide nothing; the native prover refuses those that it does not know."""
+
+FILE_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Header, input, output and proof; the largest of the documented cases is below 2 MiB."""
+
+
+class Model:
+    """A network that is registered: its weights are committed to, so that it has a digest.
+
+    Args:
+        network: what to register.
+        hiding: whether proofs shall tell nothing about the weights (tier T4).
+
+    Raises:
+        ProofError: MX1708 when this installation has no prover.
+    """
+
+    def __init__(self, network: Network, *, hiding: bool = False) -> None:
+        self.network = network
+        self.hiding = hiding
+        self._registered = backend.register(network.proof_model, hiding=hiding)
+
+    @classmethod
+    def from_onnx(
+        cls,
+        path: str | Path,
+        *,
+        calibration: NDArray[np.floating] | None = None,
+        options: Options | None = None,
+        hiding: bool = False,
+    ) -> Model:
+        """Imports an ONNX file (`maxwell.proofs.load_onnx`) and registers it."""
+        network = load_onnx(path, calibration=calibration, options=options)
+        return cls(network, hiding=hiding)
+
+    @property
+    def digest(self) -> str:
+        """D_M in hexadecimal: what a proof is checked against."""
+        return self._registered.digest.hex()
+
+    @property
+    def header(self) -> bytes:
+        """What a verifier needs of the model."""
+        return self._registered.header
+
+    def save(self, store: ModelStore | None = None) -> Path:
+        """Puts the model into the local store."""
+        where = ModelStore() if store is None else store
+        return where.add(self.network, self.header, self.digest, hiding=self.hiding)
+
+    def prove(self, x: NDArray[np.generic], *, context: bytes = b"") -> Proof:
+        """Runs the model on an input and proves the result.
+
+        Args:
+            x: one input or a batch, see `Network.to_ints`.
+            context: what the proof shall be bound to, such as `Claim.digest()`.
+
+        Raises:
+            ProofError: MX1705 for an input that does not fit.
+        """
+        model = self.network.proof_model
+        ints = self.network.to_ints(x)
+        y, data = backend.prove(self._registered, ints, model.output_shape, context)
+        return Proof(
+            header=self.header,
+            input=backend.to_bytes(ints),
+            output=backend.to_bytes(y),
+            batch=len(ints),
+            context=context,
+            proof=data,
+            network=self.network,
+        )
+
+    def _repr_html_(self) -> str:
+        """Shows the model in a notebook."""
+        model = self.network.proof_model
+        rows = [
+            ("model", self.network.name),
+            ("digest", self.digest),
+            ("input", f"{model.input_shape} in {model.input_range}"),
+            ("output", f"{self.network.output_shape}"),
+            ("multiplications", f"{model.macs():,}"),
+            ("weights hidden", "yes" if self.hiding else "no"),
+            ("scales from", self.network.calibration),
+        ]
+        return _html(rows)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Proof:
+    """An inference with its proof.
+
+    Attributes:
+        header: of the model, see `Model.header`.
+        input: integers as little-endian int16, batch first.
+        output: likewise.
+        batch: inferences that are proved at once.
+        context: what the proof is bound to.
+        proof: the proof itself.
+        network: scales and names, where they are known; not part of the file.
+    """
+
+    header: bytes
+    input: bytes
+    output: bytes
+    batch: int
+    context: bytes
+    proof: bytes
+    network: Network | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest of the model that the proof is about, computed from its header."""
+        return backend.digest(self.header).hex()
+
+    @property
+    def hiding(self) -> bool:
+        """Whether it hides the weights: the header says so, to which the digest holds it."""
+        return self.header[PROFILE_AT : PROFILE_AT + 1] not in PLAIN_PROFILES
+
+    @property
+    def input_ints(self) -> NDArray[np.int16]:
+        """The input, `(batch, cells)`."""
+        return np.frombuffer(self.input, "<i2").reshape(self.batch, -1)
+
+    @property
+    def output_ints(self) -> NDArray[np.int16]:
+        """The output, `(batch, cells)`."""
+        return np.frombuffer(self.output, "<i2").reshape(self.batch, -1)
+
+    @property
+    def result(self) -> NDArray[np.float32]:
+        """The output in real numbers, as the ONNX model would give it; needs the network.
+
+        Raises:
+            ProofError: MX1707 when the scales are not known here.
+        """
+        if self.network is None:
+            raise ProofError(
+                "the scales of this proof's model are not known here",
+                code="MX1707",
+                hint="register the model, or use `output_ints`",
+            )
+        return self.network.to_real(self.output_ints)
+
+    def verify(self, model: str | Model, *, context: bytes = b"") -> None:
+        """Checks the proof; returns if it holds.
+
+        Args:
+            model: the digest that you expect, in hexadecimal, or the model.
+            context: what the proof must be bound to.
+
+        Raises:
+            ProofError: MX1706 when it does not hold, or is about another model or context.
+        """
+        expected = model.digest if isinstance(model, Model) else model.lower()
+        if expected != self.digest:
+            raise ProofError(
+                f"the proof is about model {self.digest[:16]}…, not {expected[:16]}…",
+                code="MX1706",
+            )
+        if context != self.context:
+            raise ProofError("the proof is bound to another context", code="MX1706")
+        backend.verify(
+            self.header,
+            x=self.input,
+            y=self.output,
+            batch=self.batch,
+            context=context,
+            proof=self.proof,
+        )
+
+    def verify_claim(self, claim: Claim) -> None:
+        """Checks that this proof is the one that a claim promises: pass it to `Payments.accept`.
+
+        The claim's digest as context is not enough: it says which claim the proof was made for, and
+        not that the proof is about the input and output that the claim commits to.
+
+        Raises:
+            ProofError: MX1712 when model, input, output, batch or tier differ, MX1706 when the
+                proof does not hold or was made for another claim.
+        """
+        tier = Tier.ZERO_KNOWLEDGE if self.hiding else Tier.SUCCINCT
+        nonce = claim.buyer_nonce
+        wanted = {
+            "model": (bytes.fromhex(self.digest), claim.model_digest),
+            "batch": (self.batch, claim.batch),
+            "input": (commit_tensor(b"in", self.input_ints, nonce), claim.input_commitment),
+            "output": (commit_tensor(b"out", self.output_ints, nonce), claim.output_commitment),
+            "tier": (tier.value, claim.tier),
+        }
+        for what, (have, want) in wanted.items():
+            if have != want:
+                raise ProofError(f"proof of another {what} than the claim's", code="MX1712")
+        self.verify(self.digest, context=claim.digest())
+
+    def save(self, path: str | Path) -> None:
+        """Writes the proof to a file, in canonical CBOR."""
+        data = optional("cbor2").dumps(self._values() | {"format": FORMAT}, canonical=True)
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise ProofError(
+                f"cannot write {path}: {error.strerror or error}",
+                code="MX1700",
+                hint="name another file with -o",
+            ) from error
+
+    @classmethod
+    def load(cls, path: str | Path, store: ModelStore | None = None) -> Proof:
+        """Reads a proof from a file that may come from anyone.
+
+        Args:
+            path: the file.
+            store: where scales and names are looked up; the local store when None.
+
+        Raises:
+            ProofError: MX1706 when it is malformed.
+        """
+        proof = _read(Path(path))
+        where = ModelStore() if store is None else store
+        if backend.available() and proof.digest in where.digests():
+            return replace(proof, network=where.load(proof.digest))
+        return proof
+
+    def _values(self) -> dict[str, object]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "network"}
+
+    def _repr_html_(self) -> str:
+        """Shows the proof in a notebook."""
+        rows = [
+            ("model", self.network.name if self.network else "not in the local store"),
+            ("digest", self.digest),
+            ("inferences", f"{self.batch:,}"),
+            ("proof", f"{len(self.proof):,} bytes"),
+            ("weights hidden", "yes" if self.hiding else "no"),
+            ("output", np.array2string(self.output_ints, threshold=20)),
+        ]
+        return _html(rows)
+
+
+def prove(
+    model: str | Path | Model | Network,
+    x: NDArray[np.generic],
+    *,
+    context: bytes = b"",
+    hiding: bool = False,
+) -> Proof:
+    """Runs a model on an input and proves the result.
+
+    Args:
+        model: an ONNX file, or a model that is imported or registered already.
+        x: one input or a batch, in real numbers or the model's integers.
+        context: what the proof shall be bound to.
+        hiding: whether to hide the weights; a registered model has decided that already.
+
+    Returns:
+        The proof, whose `result` is the output and whose `verify` checks it.
+    """
+    if isinstance(model, str | Path):
+        model = load_onnx(model)
+    if isinstance(model, Network):
+        model = Model(model, hiding=hiding)
+    return model.prove(x, context=context)
+
+
+def _read(path: Path) -> Proof:
+    """Reads a proof file; types, sizes and the encoding are checked."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise ProofError(f"{path}: more than {FILE_BYTES_MAX:,} bytes", code="MX1706")
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProofError(
+            f"cannot read {path}: {error.strerror or error}",
+            code="MX1706",
+            hint="name a file that `maxwell prove` wrote",
+        ) from error
+    cbor2 = optional("cbor2")
+    try:
+        decoded: object = cbor2.loads(data)
+    # The decoder's exceptions vary with what is wrong; none may pass as a bug of ours.
+    except Exception as error:
+        raise _malformed(path, "not CBOR, or cut short") from error
+    if not isinstance(decoded, dict):
+        raise _malformed(path, "not a map")
+    values = cast("dict[str, object]", decoded)
+    kinds = {f.name: f.type for f in fields(Proof) if f.name != "network"}
+    if values.keys() != {*kinds, "format"} or values.pop("format") != FORMAT:
+        raise _malformed(path, f"not of format {FORMAT}")
+    for name, kind in kinds.items():
+        if type(values[name]).__name__ != kind:
+            raise _malformed(path, f"{name} is not of type {kind}")
+    if cbor2.dumps(values | {"format": FORMAT}, canonical=True) != data:
+        raise _malformed(path, "not in canonical form")
+    proof = Proof(**cast("dict[str, Any]", values))
+    sizes = len(proof.input), len(proof.output)
+    if proof.batch < 1 or any(size == 0 or size % (2 * proof.batch) for size in sizes):
+        raise _malformed(path, f"sizes do not fit a batch of {proof.batch}")
+    return proof
+
+
+def _malformed(path: Path, why: str) -> ProofError:
+    return ProofError(
+        f"{path} is no proof: {why}", code="MX1706", hint="it may be damaged or made to mislead"
+    )
+
+
+def _html(rows: list[tuple[str, str]]) -> str:
+    cells = "".join(
+        f"<tr><th style='text-align:left'>{escape(key)}</th><td>{escape(value)}</td></tr>"
+        for key, value in rows
+    )
+    return f"<table>{cells}</table>"
