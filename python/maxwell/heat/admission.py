@@ -105,8 +105,10 @@ class Admission:
             del self.deals[number]
         return True
 
-    def release(self, other: int, number: int) -> None:
-        """Frees what is left of a promise; only its holder can."""
+    def release(self, other: int, number: int, watts: float) -> None:
+        """Frees what its holder does not need of a promise; moves under way keep the rest."""
         deal = self.deals.get(number)
         if deal is not None and deal.other == other:
-            del self.deals[number]
+            deal.left_w -= watts
+            if deal.left_w < 1.0:
+                del self.deals[number]

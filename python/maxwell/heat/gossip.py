@@ -29,12 +29,20 @@ from maxwell.heat.entry import (
     State,
     plausible,
 )
-from maxwell.heat.settings import ENTRIES_PER_MESSAGE, ENTRY_TTL_MS, FAN_OUT, VIEW_RANDOM_MAX
+from maxwell.heat.settings import (
+    ENTRIES_PER_MESSAGE,
+    ENTRY_TTL_MS,
+    FAN_OUT,
+    FRESH_MIN,
+    FRESH_MS,
+    VIEW_RANDOM_MAX,
+    VIEW_SLACK,
+)
 from maxwell.heat.signing import Verdict
 from maxwell.heat.wire import HEADER_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from random import Random
 
     from maxwell.heat.counters import HeatCounters
@@ -49,11 +57,12 @@ SPREAD: Final = ENTRIES_PER_MESSAGE - 1 - HOTTEST
 class Known:
     """An entry in a view: its bytes, its fields, when it was made by this node's clock."""
 
-    __slots__ = ("birth_ms", "boot", "entry", "sent", "seq", "wire")
+    __slots__ = ("birth_ms", "boot", "entry", "node", "sent", "seq", "wire")
 
     def __init__(self, wire: bytes, entry: Entry, birth_ms: int) -> None:
         self.wire = wire
         self.entry = entry
+        self.node = entry.node
         self.boot = entry.boot
         self.seq = entry.seq
         self.birth_ms = birth_ms
@@ -78,6 +87,7 @@ class HeatPlane:
     __slots__ = (
         "_bans",
         "_counters",
+        "_floor_ms",
         "_near_turn",
         "_node",
         "_rng",
@@ -109,6 +119,7 @@ class HeatPlane:
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._bans: OrderedDict[int, None] = OrderedDict()
         self._near_turn = 0
+        self._floor_ms = -ENTRY_TTL_MS
         self.proofs: list[bytes] = []
         """Proofs of equivocation found and not yet told, 236 bytes each."""
         self.unknown: list[int] = []
@@ -156,6 +167,11 @@ class HeatPlane:
                 if node in self._bans:
                     counters.banned += 1
                     continue
+                # What is older than all that a full view holds would be forgotten at once.
+                (age,) = AGE.unpack_from(data, at + SIGNED_BYTES)
+                if now_ms - age * AGE_UNIT_MS <= self._floor_ms and node not in self.near:
+                    counters.stale += 1
+                    continue
             news += self._take(now_ms, data, at, node, known)
         self._shrink()
         return news
@@ -197,23 +213,17 @@ class HeatPlane:
     def _shrink(self) -> None:
         """Forgets the oldest entries beyond the view's size; neighbours have their own slots."""
         table = self.table
-        excess = len(table) - VIEW_RANDOM_MAX
-        if excess <= 0:
-            return
         near = self.near
-        excess -= sum(node in table for node in near)
-        if excess <= 0:
+        if len(table) <= VIEW_RANDOM_MAX + len(near) + VIEW_SLACK:
             return
-        # Neighbours stay, so that a few more than the excess are looked at.
-        for known in sorted(table.values(), key=_birth)[: excess + len(near)]:
-            if known.entry.node not in near:
-                self._forget(known)
-                excess -= 1
-                if excess == 0:
-                    return
+        others = sorted((k for k in table.values() if k.node not in near), key=_birth)
+        excess = len(others) - VIEW_RANDOM_MAX
+        for known in others[:excess]:
+            self._forget(known)
+        self._floor_ms = others[excess].birth_ms if excess >= 0 else self._floor_ms
 
     def _forget(self, known: Known) -> None:
-        node = known.entry.node
+        node = known.node
         del self.table[node]
         self._seen[node] = (known.boot, known.seq)
         self._seen.move_to_end(node)
@@ -248,9 +258,16 @@ class HeatPlane:
 
     def expire(self, now_ms: int) -> None:
         """Forgets entries older than their time to live."""
-        limit = now_ms - ENTRY_TTL_MS
-        for known in [k for k in self.table.values() if k.birth_ms < limit]:
-            self._forget(known)
+        limit = now_ms - FRESH_MS
+        old = [k for k in self.table.values() if k.birth_ms < limit]
+        if not old:
+            return
+        if len(self.table) - len(old) < FRESH_MIN:
+            limit = now_ms - ENTRY_TTL_MS
+        for known in old:
+            if known.birth_ms < limit:
+                self._forget(known)
+        self._floor_ms = limit
 
     def messages(self, now_ms: int, own: bytes) -> list[tuple[int, bytes, int]]:
         """Returns this second's messages: to whom, the payload, the number of entries."""
@@ -259,25 +276,26 @@ class HeatPlane:
         if not table:
             return []
         random = self._rng.random
-        ranked = sorted([(k.sent + random(), k.entry.node, k) for k in table.values()])
+        ranked = sorted([(k.sent + random(), k.node, k) for k in table.values()])
         zone = self._zone
-        hot = sorted(
-            (k for k in table.values() if k.entry.zone == zone), key=_hottest, reverse=True
-        )[:HOTTEST]
+        hot = [k for k in table.values() if k.entry.zone == zone]
+        if len(hot) > HOTTEST:
+            hot.sort(key=_hottest, reverse=True)
+            del hot[HOTTEST:]
         targets = self._targets()
         own_part = own + AGE.pack(0)
         messages: list[tuple[int, bytes, int]] = []
         turn = 0
         total = len(ranked)
         for target in targets:
-            chosen = [k for k in hot if k.entry.node != target]
+            chosen = [k for k in hot if k.node != target]
             wanted = min(ENTRIES_PER_MESSAGE - 1, len(chosen) + SPREAD)
             looked = 0
             while len(chosen) < wanted and looked < total:
                 known = ranked[turn % total][2]
                 turn += 1
                 looked += 1
-                if known.entry.node != target and known not in chosen:
+                if known.node != target and known not in chosen:
                     chosen.append(known)
                     known.sent += 1
             parts = [own_part]
@@ -310,7 +328,7 @@ def _hottest(known: Known) -> tuple[int, int]:
     return known.entry.t_hat_cc, known.birth_ms
 
 
-def trimmed_mean(values: list[float], trim: float) -> float | None:
+def trimmed_mean(values: Sequence[float], trim: float) -> float | None:
     """Returns the mean without the lowest and highest `trim` share; None of nothing.
 
     One liar among many moves it by at most the spread of the honest over their number.

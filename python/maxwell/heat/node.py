@@ -84,6 +84,10 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
+KNOCK: Final = 1 / 16
+"""Chance, each second, of a message of one entry to a node of the first hour."""
+WATCH_TURNS: Final = 3
+"""The probed nodes follow the view every so many probes."""
 ACTING_DELAY_S: Final = 2.5
 """Filter, slew and move, which add to the age of the entries in the loop's delay."""
 
@@ -156,7 +160,8 @@ class HeatNode:
         self.asleep = False
         self.limit_w = inf
         """Share of the feed, if the feed lost capacity."""
-        self.h_mean = 0.0
+        self.h_mean: float | None = None
+        """Trimmed mean heat of the view; None while nobody is in view."""
         self.delay_s = ACTING_DELAY_S + 2.5
         self.meter_w = 0.0
         self._headroom_w = 0.0
@@ -169,6 +174,7 @@ class HeatNode:
         self._distressed: dict[int, int] = {}
         self._alarms: dict[int, int] = {}
         self._distress_ticking = False
+        self._membership_turn = 0
         self.outlets: Callable[[int], float | None] | None = None
         """Reads a neighbour's metered outlet, where there is one."""
         self.on_unknown: Callable[[int, list[int]], None] | None = None
@@ -268,7 +274,7 @@ class HeatNode:
         if self.policy.push_sum:
             self.push_sum.contribute(h)
             self.h_mean = self.push_sum.mean()
-        self.law.step(dt, h, self.h_mean)
+        self.law.step(dt, h, h if self.h_mean is None else self.h_mean)
         load_w = self.load_w()
         self._headroom_w = self.admission.headroom_w(
             inlet_c=estimate.inlet_c,
@@ -401,7 +407,7 @@ class HeatNode:
     def _release_offers(self) -> None:
         for offer in self.book.release():
             if offer.left_w >= 1:
-                self._deal(Kind.REFUSE, offer.node, 0, 0, 0.0, offer.deal)
+                self._deal(Kind.REFUSE, offer.node, 0, offer.left_w, 0.0, offer.deal)
 
     def _price_out(self, now_ms: int) -> None:
         """Freezes the least valuable process that has not paid its price for ten seconds."""
@@ -527,10 +533,12 @@ class HeatNode:
         messages = plane.messages(now_ms, own)
         for to, payload, count in messages:
             self._send(to, Kind.HEAT, payload, count)
-        if len(messages) < min(len(self._seeds), 3):
-            # Nobody in view yet: knock at the seeds.
+        lonely = len(messages) < min(len(self._seeds), 3)
+        if lonely or (self._seeds and self._rng.random() < KNOCK):
+            # Nobody in view yet: knock at the seeds; and now and then later, so that the halves
+            # of a healed partition find each other.
             payload = own + b"\0\0"
-            for to in self._rng.sample(self._seeds, min(3, len(self._seeds))):
+            for to in self._rng.sample(self._seeds, min(3 if lonely else 1, len(self._seeds))):
                 self._send(to, Kind.HEAT, payload, 1)
         for proof in plane.proofs:
             for to, _, _ in messages:
@@ -548,19 +556,18 @@ class HeatNode:
     def _mean_heat(self, now_ms: int) -> None:
         """Recomputes h̄ of the view, and the age of what it is made of."""
         settings = self.settings
-        span = 100 * (settings.trip_c - settings.reference_c)
-        base = 100 * settings.reference_c
-        values: list[float] = []
-        ages = 0
-        for known in self.plane.values():
-            h = (known.entry.t_hat_cc - base) / span
-            values.append(0.0 if h < 0 else min(h, 2.0))
-            ages += now_ms - known.birth_ms
-        mean = trimmed_mean(values, settings.trim)
-        if mean is not None:
-            self.h_mean = mean
-            delay = ACTING_DELAY_S + ages / len(values) / 1_000
-            self.delay_s += (delay - self.delay_s) * DELAY_FILTER
+        known = list(self.plane.table.values())
+        if self.counters.quarantined:
+            known = [k for k in known if not self.quarantine.holds(now_ms, k.node)]
+        # The mean is trimmed, so that clipping it is clipping the values.
+        mean = trimmed_mean([k.entry.t_hat_cc for k in known], settings.trim)
+        if mean is None:
+            self.h_mean = None
+            return
+        h = (mean / 100 - settings.reference_c) / (settings.trip_c - settings.reference_c)
+        self.h_mean = min(max(h, 0.0), 2.0)
+        age_s = now_ms / 1_000 - sum([k.birth_ms for k in known]) / len(known) / 1_000
+        self.delay_s += (ACTING_DELAY_S + age_s - self.delay_s) * DELAY_FILTER
 
     def _tick_distress(self, now_ms: int) -> None:
         """Sends rumours, and again in 200 ms while there are any."""
@@ -576,7 +583,9 @@ class HeatNode:
 
     def _tick_membership(self, now_ms: int) -> None:
         membership = self.membership
-        membership.watch(self.plane.table)
+        self._membership_turn += 1
+        if self._membership_turn % WATCH_TURNS == 1:
+            membership.watch(self.plane.table)
         for to, kind, payload in membership.tick(now_ms):
             self._send(to, Kind(kind), payload)
         due = max(membership.next_ms(now_ms), now_ms + 50)
@@ -587,9 +596,9 @@ class HeatNode:
         for node in self.plane.near:
             known = self.plane.table.get(node)
             outlet_w = None if known is None else outlets(node)
-            if known is None or outlet_w is None:
+            if known is None or outlet_w is None or now_ms - known.birth_ms > 2_500:
                 continue
-            if self.witness.check(node, known.entry.power_w, outlet_w):
+            if self.witness.check(node, known.seq, known.entry.power_w, outlet_w):
                 excess = min(65_535, int(abs(outlet_w - known.entry.power_w)))
                 self._accuse(now_ms, self.node, node)
                 targets = {*self.plane.near, *self._rng.sample(list(self.plane.table), 3)} if len(
@@ -707,7 +716,9 @@ class HeatNode:
         if self._rng.random() >= self.settings.offers_wanted / max(1.0, informed - 1):
             return
         # The cool answer first: the delay grows with the own price.
-        share = min(max(self.law.ln_price + 0.5, 0.0), 2.0) / 2
+        share = self._rng.random()
+        if self.policy.priced:
+            share = min(max(self.law.ln_price + 0.5, 0.0), 2.0) / 2
         delay_ms = int(OFFER_DELAY_MS * share + 50 * self._rng.random())
         if len(self._asking) < 64:
             self._asking[entry.node] = entry
@@ -767,11 +778,17 @@ class HeatNode:
     def _on_offer(self, now_ms: int, sender: int, deal: Deal) -> None:
         evacuating = self.machine.state in (State.DISTRESS, State.DRAINING)
         if not evacuating or self.quarantine.holds(now_ms, sender):
-            self._deal(Kind.REFUSE, sender, 0, 0, 0.0, deal.deal)
+            self._deal(Kind.REFUSE, sender, 0, deal.watts, 0.0, deal.deal)
             return
         ttl_ms = int(self.settings.offer_ttl_s * 1_000) - 1_000
         self.book.add(
-            Offer(sender, deal.deal, deal.watts, deal.ln_price_milli / 1_000, now_ms + ttl_ms)
+            Offer(
+                sender,
+                deal.deal,
+                deal.watts,
+                deal.ln_price_milli / 1_000 if self.policy.priced else 0.0,
+                now_ms + ttl_ms,
+            )
         )
 
     # --- moves ------------------------------------------------------------------------------
@@ -827,11 +844,13 @@ class HeatNode:
         ]
         if alarms:
             candidates = [k for k in candidates if alarms.get(k.entry.zone, 0) <= now_ms]
-        candidates = [k for k in candidates if not quarantine.holds(now_ms, k.entry.node)]
+        candidates = [k for k in candidates if not quarantine.holds(now_ms, k.node)]
         if not candidates:
             return None
         if not self.policy.herd and len(candidates) > 2:
             candidates = self._rng.sample(candidates, 2)
+        if not self.policy.priced:
+            return candidates[0]
         return min(candidates, key=lambda k: (self._price_at(now_ms, process, k), k.entry.node))
 
     def _ask_best(self, now_ms: int, process: Hosted) -> None:
@@ -863,7 +882,7 @@ class HeatNode:
     def _on_grant(self, now_ms: int, sender: int, deal: Deal) -> None:
         process = self.hosted.get(deal.process)
         if process is None or process.moving or process.asked_ms < now_ms - ASK_TIMEOUT_MS:
-            self._deal(Kind.REFUSE, sender, 0, 0, 0.0, deal.deal)
+            self._deal(Kind.REFUSE, sender, 0, deal.watts, 0.0, deal.deal)
             return
         process.moving = True
         process.asked_ms = 0
@@ -872,7 +891,7 @@ class HeatNode:
 
     def _on_refuse(self, now_ms: int, sender: int, deal: Deal) -> None:
         if deal.process == 0:
-            self.admission.release(sender, deal.deal)
+            self.admission.release(sender, deal.deal, deal.watts)
             return
         process = self.hosted.get(deal.process)
         if process is not None and not process.moving:

@@ -53,7 +53,7 @@ class OfferBook:
         if any(o.node == offer.node and o.deal == offer.deal for o in self.offers):
             return False
         self.offers.append(offer)
-        self.offers.sort(key=_cheapness)
+        self.offers.sort(key=_cheapness)  # stable: equal prices stay in order of arrival
         return True
 
     def expire(self, now_ms: int) -> None:
@@ -82,8 +82,8 @@ class OfferBook:
         return released
 
 
-def _cheapness(offer: Offer) -> tuple[float, int]:
-    return offer.ln_price, offer.node
+def _cheapness(offer: Offer) -> float:
+    return offer.ln_price
 
 
 def leaving_now(budget: float, processes: int, dt_s: float, settings: HeatSettings) -> float:

@@ -19,6 +19,11 @@ HEAT_JITTER: Final = 0.2
 DISTRESS_TICK_MS: Final = 200
 HOP_LIMIT: Final = 4
 ENTRY_TTL_MS: Final = 10_000
+FRESH_MS: Final = 5_500
+"""Older entries are forgotten while a dozen fresher ones are in view."""
+FRESH_MIN: Final = 12
+VIEW_SLACK: Final = 8
+"""A view may exceed its size by this much before the oldest are forgotten, all at once."""
 READING_PERIOD_MS: Final = 500
 GUARD_PERIOD_MS: Final = 100
 """One epoch of the architecture."""
@@ -45,7 +50,7 @@ class HeatSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Gain of the relative term."""
     barrier_start: float = 0.6
     barrier_gain: float = 4.0
-    trim: float = 0.125
+    trim: float = 0.25
     """Share of the view's values dropped on each side before the mean."""
     slew_up_per_s: float = 0.9
     slew_down_per_s: float = 0.3

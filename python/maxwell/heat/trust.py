@@ -19,7 +19,7 @@ QUARANTINE_MS: Final = 600_000
 ACCUSED_MAX: Final = 64
 OUTLET_W: Final = 30.0
 OUTLET_RATIO: Final = 0.2
-OUTLET_CONFIRM: Final = 10
+OUTLET_CONFIRM: Final = 6
 """Entries in a row that disagree with the outlet before a node accuses."""
 INLET_K: Final = 0.6
 INLET_FAST_S: Final = 20.0
@@ -66,16 +66,26 @@ class OutletWitness:
     __slots__ = ("_strikes",)
 
     def __init__(self) -> None:
-        self._strikes: dict[int, int] = {}
+        self._strikes: dict[int, tuple[int, int]] = {}
 
-    def check(self, node: int, claimed_w: float, outlet_w: float) -> bool:
-        """Takes one comparison; True when the node is to be accused."""
+    def check(self, node: int, seq: int, claimed_w: float, outlet_w: float) -> bool:
+        """Takes one comparison; True when the node is to be accused.
+
+        Args:
+            node: the neighbour.
+            seq: of its entry; one entry counts once.
+            claimed_w: what it says.
+            outlet_w: what its outlet says.
+        """
         limit = max(OUTLET_W, OUTLET_RATIO * outlet_w)
         if abs(outlet_w - claimed_w) <= limit:
             self._strikes.pop(node, None)
             return False
-        strikes = self._strikes.get(node, 0) + 1
-        self._strikes[node] = 0 if strikes >= OUTLET_CONFIRM else strikes
+        strikes, last = self._strikes.get(node, (0, 0))
+        if seq == last:
+            return False
+        strikes += 1
+        self._strikes[node] = (0 if strikes >= OUTLET_CONFIRM else strikes, seq)
         return strikes >= OUTLET_CONFIRM
 
 

@@ -28,7 +28,7 @@ class LyingNode(HeatNode):
             power_w=LIE_W,
             meter_w=LIE_W,
             headroom_w=HEADROOM_W,
-            ln_price=settings.kappa * (LIE_H - self.h_mean),
+            ln_price=settings.kappa * (LIE_H - (self.h_mean or 0.5)),
             wanted_w=0.0,
         )
         return claims

@@ -80,6 +80,7 @@ class HeatReport(msgspec.Struct, kw_only=True):
     """Joules of fans and cooling per joule of work delivered, after the fault."""
     fan_and_cooling_j_per_work_without_gossip: float | None = None
     """The same scenario and seed with the local guard alone."""
+    work_kept_ratio_without_gossip: float | None = None
     honest_price_shift_max: float | None
     """Largest relative change of an honest node's price target that the lies caused."""
     quarantined_liars: int | None
@@ -245,6 +246,8 @@ class Metrics:
         told: list[float] = []
         true: list[float] = []
         for number, known in node.plane.table.items():
+            if node.quarantine.holds(sim.now_ms, number):
+                continue
             h = min(max((known.entry.t_hat_cc / 100 - settings.reference_c) / span, 0.0), 2.0)
             told.append(h)
             i = sim.index[number]

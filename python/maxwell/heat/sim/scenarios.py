@@ -16,7 +16,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     about: str
     utilisation: float = 0.65
     settle_s: int = 60
-    duration_s: int = 180
+    duration_s: int = 150
     fail_ratio: float = 0.01
     """Share of nodes whose fans die at `settle_s`, the most loaded ones; at least one."""
     fails: bool = True
