@@ -598,8 +598,8 @@ class HeatNode:
             outlet_w = None if known is None else outlets(node)
             if known is None or outlet_w is None or now_ms - known.birth_ms > 2_500:
                 continue
-            if self.witness.check(node, known.seq, known.entry.power_w, outlet_w):
-                excess = min(65_535, int(abs(outlet_w - known.entry.power_w)))
+            if self.witness.check(node, known.seq, known.entry.meter_w, outlet_w):
+                excess = min(65_535, int(abs(outlet_w - known.entry.meter_w)))
                 self._accuse(now_ms, self.node, node)
                 targets = {*self.plane.near, *self._rng.sample(list(self.plane.table), 3)} if len(
                     self.plane.table

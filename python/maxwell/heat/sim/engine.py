@@ -89,6 +89,10 @@ class Simulation:
         self.workload = Workload(count, scenario.utilisation, model.dynamic_w_max, self.rng)
         self.network = Network(scenario, count, Random(f"{seed}/network"))
         self.value_w = np.zeros(count)
+        self.value_all_w = sum(
+            self.workload.value_rate(p.process) for p in self.workload.processes
+        )
+        self.watts_all = sum(p.watts for p in self.workload.processes)
         self._numbers = [
             int.from_bytes(hashlib.blake2b(f"{seed}/{i}".encode(), digest_size=8).digest(), "little")
             for i in range(count)
@@ -324,6 +328,7 @@ class Simulation:
 
     def _tick(self, tick: int) -> None:
         start = tick * TICK_MS
+        self.now_ms = start
         self._happens(start)
         self._events_until(start + 1)
         self.now_ms = start
@@ -416,7 +421,10 @@ class Simulation:
                 self._set_watts(process, i, round(process.watts * ratio))
 
     def _set_watts(self, process: Hosted, i: int, watts: float) -> None:
-        self.value_w[i] += exp(process.ln_value) * (watts - process.watts)
+        change = exp(process.ln_value) * (watts - process.watts)
+        self.value_w[i] += change
+        self.value_all_w += change
+        self.watts_all += watts - process.watts
         self.plant.load_w[i] += watts - process.watts
         process.watts = float(watts)
 
@@ -435,6 +443,8 @@ class Simulation:
             if state == "running":
                 self._set_watts(process, i, watts)
             else:
+                self.value_all_w += exp(process.ln_value) * (watts - process.watts)
+                self.watts_all += watts - process.watts
                 process.watts = watts
 
     def states(self) -> list[State]:

@@ -132,9 +132,6 @@ class Metrics:
         self.informed_rounds: int | None = None
         self.series: list[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = []
         self.moves_at_s: list[tuple[float, bool]] = []
-        self._all_value = sum(
-            sim.workload.value_rate(p.process) for p in sim.workload.processes
-        )
 
     # --- told by the engine -----------------------------------------------------------------
 
@@ -190,8 +187,9 @@ class Metrics:
         if now_ms >= self._fault_ms:
             ratio = plant.delivered_ratio()
             self._value += dt_s * float((ratio * sim.value_w).sum())
-            self._value_all += dt_s * self._all_value
+            self._value_all += dt_s * sim.value_all_w
             self._work += dt_s * float(plant.dynamic_w.sum())
+            self._work_all += dt_s * sim.watts_all
             self._overhead_j += dt_s * (float(plant.fan_w.sum()) + plant.cooling_w())
             for i, load in self._load_at_fault.items():
                 if i not in self._shed_ms and plant.load_w[i] <= 0.1 * load:
@@ -413,10 +411,7 @@ class Metrics:
         )
 
     def _work_ratio(self) -> float:
-        sim = self._sim
-        watts = sum(p.watts for p in sim.workload.processes)
-        seconds = sim.config.scenario.duration_s - self._fault_ms / 1_000
-        return self._work / max(watts * seconds, 1e-9)
+        return self._work / max(self._work_all, 1e-9)
 
     def _quarantined(self, *, lying: bool) -> int:
         """How many nodes are in quarantine with at least one honest node."""
