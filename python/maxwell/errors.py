@@ -4,7 +4,8 @@ An error's text says what failed and quotes the value; its `hint` says what to d
 changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATIONS`.
 
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
-ledger and rewards, MX14xx energy, MX15xx auction, MX19xx Maxwell itself.
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx
+heat, MX19xx Maxwell itself.
 """
 
 from __future__ import annotations
@@ -112,6 +113,12 @@ class AuctionError(MaxwellError):
     """The auction refused a bid or a configuration."""
 
     default_code = "MX1500"
+
+
+class HeatError(MaxwellError):
+    """A heat node could not start or speak as asked."""
+
+    default_code = "MX1600"
 
 
 class InternalError(MaxwellError):
@@ -336,6 +343,22 @@ EXPLANATIONS: Final[dict[str, str]] = {
     ),
     "MX1500": "The auction refused a bid or a configuration: a price, rate or temperature is out "
     "of range.",
+    "MX1600": (
+        "The heat planes could not do what was asked; the message names the part. Local safety "
+        "(power cap, freezing, suspending) does not depend on them."
+    ),
+    "MX1601": (
+        "The UDP address of a heat node cannot be listened on: another program has the port, or "
+        "the address is not one of this machine."
+    ),
+    "MX1602": (
+        "A secret of a heat node, its identity or the cluster key, is not a file of 64 "
+        "hexadecimal digits."
+    ),
+    "MX1603": (
+        "There is no status of a running heat node at this path, or it is not of this version. "
+        "`maxwell heat node --status FILE` writes one each second."
+    ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "
         "memory for the meters, a process for a cell, a core to pin it to. `maxwell doctor` shows "

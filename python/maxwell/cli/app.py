@@ -35,6 +35,8 @@ VERBS: Final = {
     "why": Verb("maxwell.cli.why", "Explain how a process of a run ended."),
     "demo": Verb("maxwell.cli.demo", "Run the samples against each other for ten seconds."),
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
+    "lab": Verb("maxwell.cli.lab", "Run an experiment: simulated, with figures."),
+    "heat": Verb("maxwell.cli.heat", "Show what a heat node sees, or be one."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),
     "completion": Verb("maxwell.cli.completion", "Print a shell's completion script."),
 }

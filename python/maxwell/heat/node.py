@@ -84,6 +84,7 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
+SEEDS_MAX: Final = 16
 KNOCK: Final = 1 / 16
 """Chance, each second, of a message of one entry to a node of the first hour."""
 WATCH_TURNS: Final = 3
@@ -477,14 +478,18 @@ class HeatNode:
         self._prev = entry_hash(body)
         return body + self._signer.sign(body)
 
-    def _send(self, to: int, kind: Kind, payload: bytes, count: int = 1) -> None:
+    def packet(self, kind: Kind, payload: bytes, count: int, *, flags: int = 0) -> bytes:
+        """Puts this node's header before a payload."""
         self._packet_seq = (self._packet_seq + 1) & 0xFFFFFFFF
-        data = (
+        return (
             HEADER.pack(
-                VERSION, kind, count, 0, self.node, self.boot, self._packet_seq, self.nodes
+                VERSION, kind, count, flags, self.node, self.boot, self._packet_seq, self.nodes
             )
             + payload
         )
+
+    def _send(self, to: int, kind: Kind, payload: bytes, count: int = 1) -> None:
+        data = self.packet(kind, payload, count)
         if kind in SIGNED_KINDS:
             data += self._signer.sign(data)
         counters = self.counters
@@ -498,9 +503,16 @@ class HeatNode:
         milli = max(-32_768, min(32_766, round(ln_price * 1_000)))
         self._send(to, kind, DEAL.pack(to, process, min(ceil(watts), 65_535), milli, deal))
 
-    def send_raw(self, to: int, kind: Kind, payload: bytes, count: int) -> None:
-        """Sends a packet of the directory (WHO, KEY) in this node's name."""
-        self._send(to, kind, payload, count)
+    def send_signed(self, to: int, kind: Kind, payload: bytes) -> None:
+        """Sends a packet of a signed kind in this node's name."""
+        assert kind in SIGNED_KINDS, "only signed kinds"
+        self._send(to, kind, payload)
+
+    def add_seeds(self, nodes: list[int]) -> None:
+        """Remembers nodes to speak to while nobody is in view; at most sixteen."""
+        for node in nodes:
+            if node != self.node and node not in self._seeds:
+                self._seeds = (*self._seeds, node)[-SEEDS_MAX:]
 
     # --- timers -----------------------------------------------------------------------------
 
@@ -666,17 +678,7 @@ class HeatNode:
 
     def _on_signed(self, now_ms: int, header: Header, data: bytes) -> None:
         """OFFER, RESERVE, GRANT, REFUSE and WITNESS: signed by their sender."""
-        size = WITNESS.size if header.kind == Kind.WITNESS else DEAL.size
-        if len(data) != HEADER_BYTES + size + SIGNATURE_BYTES:
-            self.counters.malformed += 1
-            return
-        body = data[:-SIGNATURE_BYTES]
-        verdict = self._verifier.verify(header.sender, body, data[-SIGNATURE_BYTES:])
-        if verdict != Verdict.GOOD:
-            if verdict == Verdict.UNKNOWN:
-                self.counters.unknown_key += 1
-            else:
-                self.counters.forged += 1
+        if not self.verify_signed(header, data):
             return
         if header.kind == Kind.WITNESS:
             accused, _ = WITNESS.unpack_from(data, HEADER_BYTES)
@@ -691,8 +693,26 @@ class HeatNode:
             self._on_reserve(now_ms, header.sender, deal)
         elif header.kind == Kind.GRANT:
             self._on_grant(now_ms, header.sender, deal)
-        else:
+        elif header.kind == Kind.REFUSE:
             self._on_refuse(now_ms, header.sender, deal)
+
+    def verify_signed(self, header: Header, data: bytes) -> bool:
+        """Whether a packet of a signed kind has its size and its sender's signature; counts."""
+        size = WITNESS.size if header.kind == Kind.WITNESS else DEAL.size
+        if len(data) != HEADER_BYTES + size + SIGNATURE_BYTES:
+            self.counters.malformed += 1
+            return False
+        body = data[:-SIGNATURE_BYTES]
+        verdict = self._verifier.verify(header.sender, body, data[-SIGNATURE_BYTES:])
+        if verdict == Verdict.GOOD:
+            return True
+        if verdict == Verdict.UNKNOWN:
+            self.counters.unknown_key += 1
+            if self.on_unknown is not None:
+                self.on_unknown(header.sender, [header.sender])
+        else:
+            self.counters.forged += 1
+        return False
 
     # --- distress of others -----------------------------------------------------------------
 

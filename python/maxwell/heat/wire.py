@@ -40,10 +40,21 @@ class Kind(IntEnum):
     PROOF = 13
     """Two entries of one number with different bodies."""
     WITNESS = 14
+    HANDOVER = 15
+    """A process comes under a promise; only between nodes whose workload is simulated."""
+    TAKEN = 16
 
 
 SIGNED_KINDS: Final = frozenset(
-    {Kind.OFFER, Kind.RESERVE, Kind.GRANT, Kind.REFUSE, Kind.WITNESS}
+    {
+        Kind.OFFER,
+        Kind.RESERVE,
+        Kind.GRANT,
+        Kind.REFUSE,
+        Kind.WITNESS,
+        Kind.HANDOVER,
+        Kind.TAKEN,
+    }
 )
 """Kinds whose packet ends in the sender's signature over everything before it."""
 
@@ -85,6 +96,6 @@ def header_of(data: bytes) -> Header | None:
     if not HEADER_BYTES <= len(data) <= PACKET_BYTES_MAX:
         return None
     header = Header._make(HEADER.unpack_from(data))
-    if header.version != VERSION or not Kind.HEAT <= header.kind <= Kind.WITNESS:
+    if header.version != VERSION or not Kind.HEAT <= header.kind <= Kind.TAKEN:
         return None
     return header
