@@ -33,6 +33,7 @@ from maxwell.heat.wire import DEAL, HEADER_BYTES, Deal, Kind
 if TYPE_CHECKING:
     from maxwell.heat.records import Decision
 
+STEP_S: Final = 0.1
 HANDOVER_TRIES: Final = 6
 HANDOVER_MS: Final = 300
 TAKEN_MAX: Final = 4_096
@@ -112,6 +113,7 @@ class LiveNode:
             rng=rng,
         )
         self.events: list[str] = []
+        self._stepped_ms = 0
         self._moving: dict[int, tuple[Move, int]] = {}
         self._taken: dict[int, None] = {}
         self._rng = rng
@@ -171,9 +173,10 @@ class LiveNode:
             self._log("the fan died")
         plant.load_w[0] = node.load_w()
         plant.asleep[0] = node.asleep
-        steps = max(1, round(self.config.speed))
-        for _ in range(steps):
-            plant.step(GUARD_PERIOD_MS / 1_000 * self.config.speed / steps)
+        elapsed_s = (now - self._stepped_ms) / 1_000 * self.config.speed
+        self._stepped_ms = now
+        for _ in range(steps := max(1, round(elapsed_s / STEP_S))):
+            plant.step(elapsed_s / steps)
         die, power, inlet = plant.read()
         node.guard.step(now, float(die[0]), node.load_w())
         plant.cap_w[0] = node.cap_w()

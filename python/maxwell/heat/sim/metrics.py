@@ -29,6 +29,8 @@ class HeatReport(msgspec.Struct, kw_only=True):
     scenario: str
     policy: str
     seed: int
+    model: str = "cores"
+    """Whether the shipped cores ran, or the vectorised model of them."""
     utilisation: float
     processes: int
     simulated_s: int
@@ -66,16 +68,16 @@ class HeatReport(msgspec.Struct, kw_only=True):
     """Standard deviation over the nodes of the temperature just before the fault."""
     spectral_peak_ratio: float | None
     """Largest line between 10 and 300 s over the local noise floor; runs of 600 s and more."""
-    bytes_per_node_s: float
+    bytes_per_node_s: float | None
     """All planes, sealing and UDP included, mean over the run."""
-    bytes_per_node_s_steady: float
+    bytes_per_node_s_steady: float | None
     """The same before the fault."""
-    entry_age_p50_s: float
-    entry_age_p99_s: float
+    entry_age_p50_s: float | None
+    entry_age_p99_s: float | None
     """True age of the entries in views."""
-    in_degree_min: int
-    in_degree_mean: float
-    view_entries_max: int
+    in_degree_min: int | None
+    in_degree_mean: float | None
+    view_entries_max: int | None
     fan_and_cooling_j_per_work: float
     """Joules of fans and cooling per joule of work delivered, after the fault."""
     fan_and_cooling_j_per_work_without_gossip: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from maxwell.heat.directory import RECORD, RECORDS_MAX, WHO, Directory, pack_address
 from maxwell.heat.wire import HEADER_BYTES, Kind, header_of
@@ -80,8 +80,8 @@ class UdpHeat(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open: the node starts."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        # What asyncio makes is not of the class that it documents.
+        self._transport = cast("asyncio.DatagramTransport", transport)
         self.node.start(self.now_ms())
         self.drain()
         self._hello()
