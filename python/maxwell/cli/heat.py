@@ -123,8 +123,14 @@ def _address(text: str) -> tuple[str, int]:
 @click.option("--zone", type=int, default=0, show_default=True, help="Its cooling or feed zone.")
 @click.option("--nodes", type=int, default=20, show_default=True, help="Size of the cluster.")
 @click.option("--policy", default="ours", show_default=True, help="As of `lab heat`.")
-@click.option("--load", "load_w", type=float, default=160.0, show_default=True,
-              help="Watts of its simulated processes.")
+@click.option(
+    "--load",
+    "load_w",
+    type=float,
+    default=160.0,
+    show_default=True,
+    help="Watts of its simulated processes.",
+)
 @click.option("--fan-dies-after", type=float, metavar="S", help="Let the simulated fan die.")
 @click.option("--loss", type=float, default=0.0, show_default=True, help="Packets to drop.")
 @click.option("--duration", type=float, metavar="S", help="Stop after so long; else run on.")

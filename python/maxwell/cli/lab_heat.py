@@ -109,9 +109,7 @@ def _print(report: HeatReport) -> None:
     print_data(table)
 
 
-def _ablation(
-    settings: Settings, nodes: int, seeds: int, scenario: str, *, as_json: bool
-) -> int:
+def _ablation(settings: Settings, nodes: int, seeds: int, scenario: str, *, as_json: bool) -> int:
     """Prints one row a policy and utilisation."""
     import msgspec
     from rich.table import Table

@@ -65,9 +65,7 @@ class Admission:
         """Returns the watts that may still come, before reservations."""
         settings = self._settings
         target_c = settings.trip_c - settings.absorber_margin_k - MODEL_MARGIN_K
-        thermal = (target_c - inlet_c) / resistance_k_per_w - max(
-            power_w, settings.idle_w + load_w
-        )
+        thermal = (target_c - inlet_c) / resistance_k_per_w - max(power_w, settings.idle_w + load_w)
         return max(0.0, min(thermal, settings.dynamic_w_max - load_w) * self.ramp)
 
     def promise(self, other: int, watts: float, expires_ms: int) -> int | None:

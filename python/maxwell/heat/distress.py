@@ -166,10 +166,7 @@ class DistressPlane:
     def receive(self, now_ms: int, data: bytes, count: int) -> list[Rumour]:
         """Takes rumours in and returns those that are news to this node."""
         counters = self._counters
-        if (
-            not 0 < count <= PER_PACKET_MAX
-            or len(data) != HEADER_BYTES + count * RUMOUR_BYTES
-        ):
+        if not 0 < count <= PER_PACKET_MAX or len(data) != HEADER_BYTES + count * RUMOUR_BYTES:
             counters.malformed += 1
             return []
         news: list[Rumour] = []

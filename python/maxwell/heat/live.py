@@ -240,9 +240,7 @@ class LiveNode:
             return
         taken = deal.process in self._taken
         if not taken and self.node.arrive(sender, deal.deal, deal.watts):
-            self.node.add(
-                now, Hosted(deal.process, deal.watts, deal.ln_price_milli / 1_000, now)
-            )
+            self.node.add(now, Hosted(deal.process, deal.watts, deal.ln_price_milli / 1_000, now))
             self._taken[deal.process] = None
             if len(self._taken) > TAKEN_MAX:
                 del self._taken[next(iter(self._taken))]

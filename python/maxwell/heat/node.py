@@ -347,9 +347,7 @@ class HeatNode:
     def _evacuate(self, now_ms: int, dt_s: float) -> None:
         """Sends processes to offers, highest value first, and freezes what finds no place."""
         settings, policy = self.settings, self.policy
-        running = by_value(
-            p for p in self.hosted.values() if not p.frozen and not p.moving
-        )
+        running = by_value(p for p in self.hosted.values() if not p.frozen and not p.moving)
         if not running:
             return
         partial = self.machine.state == State.DRAINING
@@ -613,9 +611,11 @@ class HeatNode:
             if self.witness.check(node, known.seq, known.entry.meter_w, outlet_w):
                 excess = min(65_535, int(abs(outlet_w - known.entry.meter_w)))
                 self._accuse(now_ms, self.node, node)
-                targets = {*self.plane.near, *self._rng.sample(list(self.plane.table), 3)} if len(
-                    self.plane.table
-                ) >= 3 else set(self.plane.table)
+                targets = (
+                    {*self.plane.near, *self._rng.sample(list(self.plane.table), 3)}
+                    if len(self.plane.table) >= 3
+                    else set(self.plane.table)
+                )
                 for to in sorted(targets - {node}):
                     self._send(to, Kind.WITNESS, WITNESS.pack(node, excess))
 
@@ -853,7 +853,7 @@ class HeatNode:
         return known.entry.ln_price + (self.settings.penalty_ln if penalty else 0.0)
 
     def _choose(self, now_ms: int, process: Hosted) -> Known | None:
-        """Returns the cheaper of two random nodes in view that have room, or of all for the herd."""
+        """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""
         alarms, quarantine = self._alarms, self.quarantine
         candidates = [
             k
@@ -877,8 +877,7 @@ class HeatNode:
         """Asks the better of two nodes for room, whatever it costs here."""
         target = self._choose(now_ms, process)
         if target is not None and (
-            not self.policy.priced
-            or process.ln_value >= self._price_at(now_ms, process, target)
+            not self.policy.priced or process.ln_value >= self._price_at(now_ms, process, target)
         ):
             self._ask(now_ms, process, target.entry.node)
 

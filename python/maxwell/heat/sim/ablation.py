@@ -86,7 +86,9 @@ def run_ablation(
     Args:
         nodes: of each run.
         seeds: 1 to this.
-        utilisations, policies, scenario: what is compared.
+        utilisations: mean loads to compare at.
+        policies: names of what is compared.
+        scenario: what fails.
         fail_ratio: share of nodes that fail.
         progress: called with a line before each row.
     """
@@ -122,9 +124,7 @@ def _row(
         return [float(value) for r in reports if (value := r[name]) is not None]
 
     shed = column("shed90_after_fault_s")
-    frozen = [
-        float((r["frozen_distress"] or 0) + (r["frozen_price"] or 0)) for r in reports
-    ]
+    frozen = [float((r["frozen_distress"] or 0) + (r["frozen_price"] or 0)) for r in reports]
     paired = [] if base is None else [a - b for a, b in zip(kept, base, strict=True)]
     return Row(
         utilisation=utilisation,

@@ -17,24 +17,25 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from maxwell.heat.entry import State
+from maxwell.heat.entry import entry_hash
 from maxwell.heat.node import HeatNode
-from maxwell.heat.records import Freeze, Hosted, Move, Reading, Suspend, Thaw, Wake
+from maxwell.heat.policy import Policy
 from maxwell.heat.records import Alarm as AlarmSaid
 from maxwell.heat.records import Distress as DistressSaid
+from maxwell.heat.records import Freeze, Hosted, Move, Reading, Suspend, Thaw, Wake
 from maxwell.heat.settings import HeatSettings
 from maxwell.heat.signing import StandInKeys, StandInSigner
 from maxwell.heat.sim.liar import LyingNode
 from maxwell.heat.sim.metrics import Metrics
 from maxwell.heat.sim.network import Network
+from maxwell.heat.sim.scenarios import Scenario
 from maxwell.heat.sim.workload import Workload
 from maxwell.heat.thermal import Plant, PlantModel, band_matrix_row
 from maxwell.heat.wire import Kind
 
 if TYPE_CHECKING:
-    from maxwell.heat.policy import Policy
+    from maxwell.heat.entry import State
     from maxwell.heat.records import Decision
-    from maxwell.heat.sim.scenarios import Scenario
 
 TICK_MS: Final = 100
 READINGS_PER_S: Final = 2
@@ -75,7 +76,7 @@ class Simulation:
         self._order = 0
         self._events: list[tuple[int, int, int, int, object]] = []
         seed = f"maxwell-heat/{config.seed}"
-        self.rng = Random(f"{seed}/world")
+        self.rng = Random(f"{seed}/world")  # noqa: S311
         model = msgspec.structs.replace(
             config.plant, supply_c=config.plant.supply_c + scenario.supply_k
         )
@@ -87,16 +88,11 @@ class Simulation:
         )
         self.rack = min(20, max(2, count // 5))
         self.workload = Workload(count, scenario.utilisation, model.dynamic_w_max, self.rng)
-        self.network = Network(scenario, count, Random(f"{seed}/network"))
+        self.network = Network(scenario, count, Random(f"{seed}/network"))  # noqa: S311
         self.value_w = np.zeros(count)
-        self.value_all_w = sum(
-            self.workload.value_rate(p.process) for p in self.workload.processes
-        )
+        self.value_all_w = sum(self.workload.value_rate(p.process) for p in self.workload.processes)
         self.watts_all = sum(p.watts for p in self.workload.processes)
-        self._numbers = [
-            int.from_bytes(hashlib.blake2b(f"{seed}/{i}".encode(), digest_size=8).digest(), "little")
-            for i in range(count)
-        ]
+        self._numbers = [entry_hash(f"{seed}/{i}".encode()) for i in range(count)]
         self.index = {number: i for i, number in enumerate(self._numbers)}
         self.liars = self._choose_liars()
         self.nodes = self._make_nodes(seed)
@@ -126,7 +122,7 @@ class Simulation:
         rows = band_matrix_row(count)
         nodes: list[HeatNode] = []
         for i, number in enumerate(self._numbers):
-            rng = Random(f"{seed}/node/{i}")
+            rng = Random(f"{seed}/node/{i}")  # noqa: S311
             seeds = [self._numbers[j] for j in rng.sample(range(count), min(8, count)) if j != i]
             kind = LyingNode if i in self.liars else HeatNode
             node = kind(

@@ -50,7 +50,7 @@ class HeatReport(msgspec.Struct, kw_only=True):
     informed16_s: float | None
     """From the first distress until 16 other nodes (or all) know of it."""
     informed99_rounds: int | None
-    """Rounds of 200 ms until 99 % of the reachable nodes know of a zone alarm: a drill at the end."""
+    """Rounds of 200 ms until 99 % of the reachable nodes know of an alarm: a drill at the end."""
     moves_per_process_min: float
     """Voluntary moves per process and minute, after settling."""
     evacuations: int
@@ -353,7 +353,9 @@ class Metrics:
             shed90_after_fault_s=_r((max(shed) - self._fault_ms) / 1_000)
             if sheds and all_shed
             else None,
-            shed90_after_distress_s=_r(max(after) / 1_000) if sheds and after and all_shed else None,
+            shed90_after_distress_s=_r(max(after) / 1_000)
+            if sheds and after and all_shed
+            else None,
             distress_after_fault_s=_r((max(distressed) - self._fault_ms) / 1_000)
             if distressed
             else None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -10,8 +10,10 @@ from maxwell.errors import ConfigError
 from maxwell.heat.policy import POLICIES, policy_named
 from maxwell.heat.settings import HeatSettings
 from maxwell.heat.sim.engine import SimConfig, Simulation
-from maxwell.heat.sim.metrics import HeatReport
 from maxwell.heat.sim.scenarios import scenario_named
+
+if TYPE_CHECKING:
+    from maxwell.heat.sim.metrics import HeatReport
 
 NODES_MIN: Final = 3
 CORES_NODES_MAX: Final = 4_000
@@ -36,11 +38,15 @@ def sim_config(
 
     Args:
         nodes: how many.
-        scenario, policy: names.
+        scenario: its name.
+        policy: its name.
         seed: of everything random.
-        utilisation, duration_s, fail_ratio: instead of the scenario's.
+        utilisation: mean load, instead of the scenario's.
+        duration_s: simulated seconds, instead of the scenario's.
+        fail_ratio: share of nodes that fail, instead of the scenario's.
         gain: multiplies the loop gain that T_re aims at; 1 is the default, π oscillates.
-        keep_trace, keep_series: for the trace file and the picture.
+        keep_trace: for the trace file.
+        keep_series: for the picture.
 
     Raises:
         ConfigError: MX1001 for unknown names, MX1006 for numbers out of range.

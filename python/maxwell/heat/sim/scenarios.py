@@ -47,7 +47,7 @@ _ALL: Final = (
     Scenario(name="fan-death", about="the fans of 1 % of the nodes die, the most loaded ones"),
     Scenario(name="fan-death-lossy", loss=0.30, duplicate=0.02, reorder=0.10, dead_relays=0.10,
              about="the same with 30 % loss, duplicates, reordering and 10 % dead relays"),
-    Scenario(name="ten-percent", fail_ratio=0.10, about="the fans of 10 % of the nodes die at once"),
+    Scenario(name="ten-percent", fail_ratio=0.10, about="the fans of 10 % of the nodes die"),
     Scenario(name="overload", utilisation=0.90, supply_k=5.0,
              about="90 % load and a supply 5 K too warm, and 1 % of the fans die"),
     Scenario(name="partition", partition_s=(40, 260), duration_s=300,

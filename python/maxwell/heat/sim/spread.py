@@ -39,12 +39,12 @@ def spread_alarm(nodes: int, seed: int, *, loss: float = 0.0, dead: float = 0.0)
         loss: share of packets lost.
         dead: share of nodes that are dead, while views still hold them.
     """
-    rng = Random(f"spread/{nodes}/{seed}")
+    rng = Random(f"spread/{nodes}/{seed}")  # noqa: S311
     keys = StandInKeys(b"spread")
     planes: list[DistressPlane] = []
     views: list[list[int]] = []
     for i in range(nodes):
-        plane = DistressPlane(i, keys, Random(rng.random()), HeatCounters())
+        plane = DistressPlane(i, keys, Random(rng.random()), HeatCounters())  # noqa: S311
         plane.nodes = nodes
         planes.append(plane)
         size = min(VIEW_RANDOM_MAX, nodes - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from math import ceil, log10
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,11 +54,9 @@ def rounds_limit(nodes: int, *, lossy: bool) -> int:
     4, 8 and 10 for 10, 1,000 and 10,000 nodes, 6, 11 and 13 with 30 % loss and 10 % dead relays;
     in between by the logarithm, rounded up.
     """
-    from math import ceil, log10
-
     points = ((1.0, 4, 6), (3.0, 8, 11), (4.0, 10, 13))
     x = max(1.0, log10(nodes))
-    for (x0, a0, b0), (x1, a1, b1) in zip(points, points[1:], strict=False):
+    for (x0, a0, b0), (x1, a1, b1) in pairwise(points):
         if x <= x1 or x1 == 4.0:
             low, high = (b0, b1) if lossy else (a0, a1)
             return ceil(low + (high - low) * (x - x0) / (x1 - x0) - 1e-9)

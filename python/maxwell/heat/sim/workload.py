@@ -39,7 +39,9 @@ class Workload:
         target_w = utilisation * dynamic_w_max * nodes
         total_w = 0.0
         while True:
-            watts = min(WATTS_MAX, max(WATTS_MIN, rng.lognormvariate(0, WATTS_SIGMA) * WATTS_MEDIAN))
+            watts = min(
+                WATTS_MAX, max(WATTS_MIN, rng.lognormvariate(0, WATTS_SIGMA) * WATTS_MEDIAN)
+            )
             watts = float(round(watts))
             if total_w + watts > target_w:
                 break
