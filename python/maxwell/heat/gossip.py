@@ -1,7 +1,7 @@
 """The heat plane: signed entries of constant size, spread through partial views, sans I/O.
 
 Each second a node sends three messages of eight entries: its own, the two hottest of its zone,
-and five that it has sent least often since they were fresh. A view holds 32 nodes beside up to
+and for the rest those that it has sent least often since they were fresh. A view holds 32 nodes beside up to
 16 thermal neighbours, the freshest that came by. Sending the least-sent entries, rather than
 random ones, is what keeps every node in enough views: an entry is handed on a few times and then
 ages out, instead of dying out by chance in one place and flooding another (decision 0012).
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 SEEN_MAX: Final = 1_024
 BANS_MAX: Final = 256
 HOTTEST: Final = 2
-SPREAD: Final = ENTRIES_PER_MESSAGE - 1 - HOTTEST
 
 
 class Known:
@@ -289,7 +288,7 @@ class HeatPlane:
         total = len(ranked)
         for target in targets:
             chosen = [k for k in hot if k.node != target]
-            wanted = min(ENTRIES_PER_MESSAGE - 1, len(chosen) + SPREAD)
+            wanted = ENTRIES_PER_MESSAGE - 1
             looked = 0
             while len(chosen) < wanted and looked < total:
                 known = ranked[turn % total][2]

@@ -637,12 +637,12 @@ class HeatNode:
         if sender == self.node or self.plane.banned(sender):
             counters.banned += 1
         elif kind == Kind.HEAT:
-            self.plane.receive(now_ms, data, header.count)
+            self.plane.receive(now_ms, data, header.entries)
             if self.plane.unknown and self.on_unknown is not None:
                 self.on_unknown(sender, self.plane.unknown)
             self.plane.unknown.clear()
         elif kind == Kind.DISTRESS:
-            for rumour in self.rumours.receive(now_ms, data, header.count):
+            for rumour in self.rumours.receive(now_ms, data, header.entries):
                 self._heard(now_ms, rumour)
             self._tick_soon(now_ms)
         elif Kind.PING <= kind <= Kind.ACK:

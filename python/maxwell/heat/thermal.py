@@ -209,8 +209,8 @@ class Plant:
         """Returns what the sensors say: die, power, inlet."""
         m = self.model
         noise = self._rng.standard_normal((3, self.nodes))
-        die = np.round((self.t_die_c + m.sensor_noise_k * noise[0]) / m.sensor_step_k)
-        inlet = np.round((self.inlet_c + m.sensor_noise_k * noise[1]) * 2) / 2
+        die = np.rint((self.t_die_c + m.sensor_noise_k * noise[0]) / m.sensor_step_k)
+        inlet = np.rint((self.inlet_c + m.sensor_noise_k * noise[1]) * 2) / 2
         return die * m.sensor_step_k, self.power_w * (1 + 0.01 * noise[2]), inlet
 
     def delivered_ratio(self) -> NDArray[np.float64]:

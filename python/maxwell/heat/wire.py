@@ -64,7 +64,7 @@ class Header(NamedTuple):
 
     version: int
     kind: int
-    count: int
+    entries: int
     flags: int
     sender: int
     boot: int

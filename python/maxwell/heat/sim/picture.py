@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,7 +22,10 @@ def draw(simulation: Simulation, path: Path) -> None:
         path: its ending chooses the format; an SVG is the same for the same run.
     """
     import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as PlainFigure
+
+    # Matplotlib's own types are incomplete here.
+    Figure = cast("Any", PlainFigure)  # noqa: N806
 
     mpl.rcParams["svg.hashsalt"] = "maxwell"
     series = simulation.metrics.series

@@ -93,7 +93,8 @@ class VectorModel:
         for start in range(0, count, max(1, n // 8)):
             chunk = slice(start, min(count, start + max(1, n // 8)))
             pair = rng.integers(0, n, (2, chunk.stop - chunk.start))
-            better = np.where(loads[pair[0]] <= loads[pair[1]], pair[0], pair[1])
+            lower: NDArray[np.bool_] = loads[pair[0]] <= loads[pair[1]]
+            better: NDArray[np.int64] = np.where(lower, pair[0], pair[1]).astype(np.int64)
             full = loads[better] > 200
             better[full] = np.argsort(loads)[: int(full.sum())]
             self.home[chunk] = better
@@ -105,7 +106,8 @@ class VectorModel:
 
     def _loads(self) -> NDArray[np.float64]:
         on = self.running
-        return np.bincount(self.home[on], self.watts[on], minlength=self.config.nodes)
+        sums = np.bincount(self.home[on], self.watts[on], minlength=self.config.nodes)
+        return sums.astype(np.float64)
 
     # --- control ----------------------------------------------------------------------------
 
