@@ -198,7 +198,7 @@ def test_freezing_is_slow_with_offers_and_at_once_near_trip():
     assert count(86, 5, 3, False) == 0
     assert count(86, 5, 5, False) >= 2
     assert count(89, 2, 0.5, True) >= 4
-    assert count(75, 60, 8, False) == 10
+    assert count(75, 60, 11, False) == 10
 
 
 def test_a_dying_node_closes_says_so_and_sleeps_when_it_is_empty():

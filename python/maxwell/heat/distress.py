@@ -231,8 +231,8 @@ class DistressPlane:
         if not self._queue or not peers:
             return []
         chosen = self._queue[:PER_PACKET_MAX]
-        # A dying node speaks to six at once: the others have three rounds to find sixteen helpers.
-        own = any(rumour.hops == 0 and not rumour.alarm for rumour in chosen)
+        # Whoever raises a rumour speaks to six at once: sixteen helpers must hear within three rounds.
+        own = any(rumour.hops == 0 for rumour in chosen)
         targets = self._deal(peers, 2 * FAN_OUT if own else FAN_OUT)
         messages: list[tuple[int, bytes, int]] = []
         for target in targets:

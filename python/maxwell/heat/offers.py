@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from maxwell.heat.settings import HeatSettings
 
 OFFERS_MAX: Final = 64
-FREEZE_REST_S: Final = 8.0
+FREEZE_REST_S: Final = 10.5
 """What has found no place by then is frozen, so that the host can sleep within twelve seconds."""
 
 
@@ -98,7 +98,7 @@ def freeze_count(
     """Returns how many processes to freeze now, lowest value first.
 
     Without a usable offer after four seconds, or when trip is six seconds away whatever the
-    offers: at 30 % a second, faster the closer the trip. After eight seconds: all that are left.
+    offers: at 30 % a second, faster the closer the trip. After ten and a half: all that are left.
     """
     if processes == 0:
         return 0

@@ -94,7 +94,9 @@ class VectorModel:
             chunk = slice(start, min(count, start + max(1, n // 8)))
             pair = rng.integers(0, n, (2, chunk.stop - chunk.start))
             lower: NDArray[np.bool_] = loads[pair[0]] <= loads[pair[1]]
-            better: NDArray[np.int64] = np.where(lower, pair[0], pair[1]).astype(np.int64)
+            better = np.empty(len(lower), dtype=np.int64)
+            better[lower] = pair[0][lower]
+            better[~lower] = pair[1][~lower]
             full = loads[better] > 200
             better[full] = np.argsort(loads)[: int(full.sum())]
             self.home[chunk] = better
