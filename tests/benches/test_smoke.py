@@ -16,7 +16,7 @@ KEYS = {"bench", "value", "unit", "target", "peer", "peer_value", "ok"}
 
 
 def test_there_is_a_bench_for_every_promise() -> None:
-    assert [path.stem for path in BENCHES] == ["market_cost", "metering", "wakeup"]
+    assert [path.stem for path in BENCHES] == ["heat_cost", "market_cost", "metering", "wakeup"]
 
 
 @pytest.mark.native

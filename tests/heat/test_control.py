@@ -7,9 +7,10 @@ from math import exp, inf, nan, pi
 
 import numpy as np
 import pytest
-from heat.helpers import reading, stand_in_node
 from hypothesis import given
 from hypothesis import strategies as st
+
+from heat.helpers import reading, stand_in_node
 from maxwell.heat import Guard, HeatCounters, HeatSettings, Hosted, PriceLaw, State, reserve_ppm
 from maxwell.heat.admission import Admission
 from maxwell.heat.offers import Offer, OfferBook, freeze_count
@@ -66,7 +67,9 @@ def test_nonsense_readings_are_counted_and_not_used():
     estimate = ThermalEstimate(SETTINGS, counters)
     for now in range(0, 20_000, 500):
         estimate.update(now, 65.0, 260.0, 24.0)
-    for now, bad in zip(range(20_000, 23_000, 500), (nan, inf, -inf, 900.0, -80.0, nan), strict=True):
+    for now, bad in zip(
+        range(20_000, 23_000, 500), (nan, inf, -inf, 900.0, -80.0, nan), strict=True
+    ):
         estimate.update(now, bad, bad, bad)
         assert not estimate.trusted
     assert counters.readings_bad == 6 * 3 - 1  # 900 W is a power
@@ -163,7 +166,9 @@ def test_never_more_is_accepted_than_was_offered(
         assert watts <= offers[node][0]
 
 
-@given(st.lists(st.tuples(st.sampled_from("raqt"), st.integers(1, 8), st.integers(1, 90)), max_size=60))
+@given(
+    st.lists(st.tuples(st.sampled_from("raqt"), st.integers(1, 8), st.integers(1, 90)), max_size=60)
+)
 def test_promises_are_never_exceeded(steps: list[tuple[str, int, int]]):
     gate = Admission(SETTINGS)
     now, headroom = 0, 150.0

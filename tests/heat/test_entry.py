@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import struct
 
-from heat.helpers import entry_body
 from hypothesis import given
 from hypothesis import strategies as st
+
+from heat.helpers import entry_body
 from maxwell.heat.entry import BODY, BODY_BYTES, ENTRY_BYTES, IDENTITY, Entry, State, plausible
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from random import Random
 
-from heat.helpers import KEYS, reading, signed, stand_in_node
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from heat.helpers import KEYS, reading, signed, stand_in_node
 from maxwell.heat import HeatNode, Hosted, State
 from maxwell.heat.wire import DEAL, HEADER, HEADER_BYTES, PROBE, SHARE, WITNESS, Kind
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from heat.helpers import KEYS, real_nodes, signed, stand_in_node
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from heat.helpers import KEYS, real_nodes, signed, stand_in_node
 from maxwell.heat import HeatCounters, State, Swim
 from maxwell.heat.distress import QUEUE_MAX, RUMOUR_BYTES, DistressPlane
 from maxwell.heat.gossip import trimmed_mean

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+
 from heat.helpers import KEYS, entry_body, real_nodes, signed
 from maxwell.heat import Ed25519Signer, HeatCounters, KeyRing, Verdict
 from maxwell.heat.directory import Directory, pack_address, unpack_address
@@ -111,7 +112,9 @@ def test_entries_age_by_the_receivers_clock():
     assert p.receive(now, message(signed(7), age=10), 1) == 1
     ages: set[int] = set()
     for _, payload, _ in p.messages(now + 2_000, signed(99)):
-        ages |= {AGE.unpack_from(payload, at + 118)[0] for at in range(0, len(payload), ENTRY_BYTES)}
+        ages |= {
+            AGE.unpack_from(payload, at + 118)[0] for at in range(0, len(payload), ENTRY_BYTES)
+        }
     # The own entry, then three seconds and two, and a tenth and two; each hop adds a unit.
     assert ages == {0, 501, 211}
 

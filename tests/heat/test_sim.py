@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from maxwell.errors import ConfigError
 from maxwell.heat.sim.engine import Simulation
 from maxwell.heat.sim.metrics import HeatReport

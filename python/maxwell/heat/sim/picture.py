@@ -25,7 +25,7 @@ def draw(simulation: Simulation, path: Path) -> None:
     from matplotlib.figure import Figure as PlainFigure
 
     # Matplotlib's own types are incomplete here.
-    Figure = cast("Any", PlainFigure)  # noqa: N806
+    Figure = cast("Any", PlainFigure)
 
     mpl.rcParams["svg.hashsalt"] = "maxwell"
     series = simulation.metrics.series

@@ -1,0 +1,64 @@
+"""`maxwell lab heat` and `maxwell heat`: output, errors, pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from maxwell.cli import main
+from maxwell.market.thermal import ThermalReserve
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_lab_heat_prints_json_and_repeats_it(capsys: Capture, tmp_path: Path):
+    trace, picture = tmp_path / "trace", tmp_path / "run.svg"
+    line = ["lab", "heat", "--nodes", "6", "--seed", "3", "--duration", "90", "--json", "-q"]
+    assert main([*line, "--trace", str(trace), "--picture", str(picture)]) == 0
+    first = capsys.readouterr().out
+    data = json.loads(first)
+    assert data["scenario"] == "fan-death"
+    assert data["peak_failing_c"] < data["trip_c"]
+    assert "distress" in trace.read_text()
+    assert picture.read_text().startswith("<?xml")
+    assert main(line) == 0
+    assert capsys.readouterr().out == first
+
+
+def test_lab_heat_names_near_misses(capsys: Capture):
+    assert main(["lab", "heat", "--scenario", "fan-deth"]) == 2
+    assert "did you mean 'fan-death'?" in capsys.readouterr().err
+    assert main(["lab", "heat", "--policy", "our"]) == 2
+    assert "did you mean 'ours'?" in capsys.readouterr().err
+
+
+def test_heat_without_a_node_says_what_to_do(capsys: Capture, tmp_path: Path):
+    assert main(["heat", "--status", str(tmp_path / "none.json")]) == 125
+    error = capsys.readouterr().err
+    assert "MX1603" in error
+    assert "heat node" in error
+
+
+def test_heat_shows_a_status(capsys: Capture, tmp_path: Path):
+    from heat.test_udp import live
+
+    node = live(0, [1, 2])
+    path = tmp_path / "status.json"
+    path.write_text(json.dumps(node.status(1_000)))
+    assert main(["heat", "--status", str(path)]) == 0
+    assert "°C" in capsys.readouterr().out
+    assert main(["heat", "--status", str(path), "--prometheus"]) == 0
+    text = capsys.readouterr().out
+    assert "maxwell_heat_packets_in_total 0" in text
+    assert "maxwell_heat_temperature_celsius" in text
+
+
+def test_a_hot_node_raises_the_reserve_and_a_cool_one_does_not_sell_below_cost():
+    reserve = ThermalReserve(1_000_000)
+    assert reserve.update(-1.0) is None
+    raised = reserve.update(1.0)
+    assert raised == 2_718_281
+    assert reserve.update(1.001) is None
+    assert reserve.update(0.0) == 1_000_000
