@@ -13,7 +13,7 @@ from maxwell.market.thermal import ThermalReserve
 Capture = pytest.CaptureFixture[str]
 
 
-def test_lab_heat_prints_json_and_repeats_it(capsys: Capture, tmp_path: Path):
+def test_lab_heat_prints_json_and_repeats_it(capsys: Capture, tmp_path: Path) -> None:
     trace, picture = tmp_path / "trace", tmp_path / "run.svg"
     line = ["lab", "heat", "--nodes", "6", "--seed", "3", "--duration", "90", "--json", "-q"]
     assert main([*line, "--trace", str(trace), "--picture", str(picture)]) == 0
@@ -27,21 +27,21 @@ def test_lab_heat_prints_json_and_repeats_it(capsys: Capture, tmp_path: Path):
     assert capsys.readouterr().out == first
 
 
-def test_lab_heat_names_near_misses(capsys: Capture):
+def test_lab_heat_names_near_misses(capsys: Capture) -> None:
     assert main(["lab", "heat", "--scenario", "fan-deth"]) == 2
     assert "did you mean 'fan-death'?" in capsys.readouterr().err
     assert main(["lab", "heat", "--policy", "our"]) == 2
     assert "did you mean 'ours'?" in capsys.readouterr().err
 
 
-def test_heat_without_a_node_says_what_to_do(capsys: Capture, tmp_path: Path):
+def test_heat_without_a_node_says_what_to_do(capsys: Capture, tmp_path: Path) -> None:
     assert main(["heat", "--status", str(tmp_path / "none.json")]) == 125
     error = capsys.readouterr().err
     assert "MX1603" in error
     assert "heat node" in error
 
 
-def test_heat_shows_a_status(capsys: Capture, tmp_path: Path):
+def test_heat_shows_a_status(capsys: Capture, tmp_path: Path) -> None:
     from heat.test_udp import live
 
     node = live(0, [1, 2])
@@ -55,7 +55,7 @@ def test_heat_shows_a_status(capsys: Capture, tmp_path: Path):
     assert "maxwell_heat_temperature_celsius" in text
 
 
-def test_a_hot_node_raises_the_reserve_and_a_cool_one_does_not_sell_below_cost():
+def test_a_hot_node_raises_the_reserve_and_a_cool_one_does_not_sell_below_cost() -> None:
     reserve = ThermalReserve(1_000_000)
     assert reserve.update(-1.0) is None
     raised = reserve.update(1.0)

@@ -24,7 +24,7 @@ SETTINGS = HeatSettings()
 
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.floats(0, 2)), max_size=60))
-def test_the_price_moves_within_its_slew(steps: list[tuple[float, float]]):
+def test_the_price_moves_within_its_slew(steps: list[tuple[float, float]]) -> None:
     law = PriceLaw(SETTINGS)
     for h, mean in steps:
         before = law.ln_price
@@ -33,19 +33,19 @@ def test_the_price_moves_within_its_slew(steps: list[tuple[float, float]]):
         assert after <= LN_PRICE_MAX
 
 
-def test_the_barrier_is_absolute_and_the_relative_term_is_not():
+def test_the_barrier_is_absolute_and_the_relative_term_is_not() -> None:
     assert target_ln_price(SETTINGS, 0.5, 0.5) == 0
     assert target_ln_price(SETTINGS, 0.9, 0.9) == pytest.approx(4 * 0.75**2)
     assert target_ln_price(SETTINGS, 0.5, 0.6) == pytest.approx(-0.15)
 
 
 @given(st.integers(1_000_000, 1 << 54), st.floats(-10, 10))
-def test_the_reserve_is_never_below_its_base(base: int, ln_price: float):
+def test_the_reserve_is_never_below_its_base(base: int, ln_price: float) -> None:
     ppm = reserve_ppm(base, ln_price)
     assert base <= ppm <= base * 256
 
 
-def test_redecision_keeps_the_loop_gain():
+def test_redecision_keeps_the_loop_gain() -> None:
     wait = redecide_s(SETTINGS, 162, 5.0)
     gain = loop_gain_per_s(
         movable_w=162, kappa=SETTINGS.kappa, resistance_k_per_w=SETTINGS.resistance_k_per_w,
@@ -54,7 +54,7 @@ def test_redecision_keeps_the_loop_gain():
     assert gain * 5.0 == pytest.approx(SETTINGS.loop_gain)
 
 
-def test_margins_agree_with_the_theory():
+def test_margins_agree_with_the_theory() -> None:
     loop = margins(0.1, 5.0)
     assert loop.phase_margin_deg == pytest.approx(90 - math.degrees(0.5), abs=1e-6)
     assert loop.gain_margin == pytest.approx(pi / 2 / 0.5, rel=1e-6)
@@ -62,7 +62,7 @@ def test_margins_agree_with_the_theory():
     assert margins(0.17, 5.0, 60.0).phase_margin_deg == pytest.approx(2, abs=2)
 
 
-def test_nonsense_readings_are_counted_and_not_used():
+def test_nonsense_readings_are_counted_and_not_used() -> None:
     counters = HeatCounters()
     estimate = ThermalEstimate(SETTINGS, counters)
     for now in range(0, 20_000, 500):
@@ -77,7 +77,7 @@ def test_nonsense_readings_are_counted_and_not_used():
     assert math.isfinite(estimate.t_hat_c)
 
 
-def test_a_stuck_sensor_is_found_when_the_power_says_otherwise():
+def test_a_stuck_sensor_is_found_when_the_power_says_otherwise() -> None:
     estimate = ThermalEstimate(SETTINGS, HeatCounters())
     for now in range(0, 120_000, 500):
         estimate.update(now, 64.0 + (now // 500) % 2, 260.0, 24.0)
@@ -87,7 +87,7 @@ def test_a_stuck_sensor_is_found_when_the_power_says_otherwise():
     assert estimate.t_c > 70
 
 
-def test_clock_jumps_restart_the_filters():
+def test_clock_jumps_restart_the_filters() -> None:
     counters = HeatCounters()
     estimate = ThermalEstimate(SETTINGS, counters)
     for now in (0, 500, 1_000, 500, 900_000, 900_500):
@@ -96,7 +96,7 @@ def test_clock_jumps_restart_the_filters():
     assert estimate.slope_k_per_s == 0
 
 
-def test_a_step_of_load_is_no_failed_fan_and_a_failed_fan_is():
+def test_a_step_of_load_is_no_failed_fan_and_a_failed_fan_is() -> None:
     for dead in (False, True):
         plant = Plant(1, PlantModel(), np.random.Generator(np.random.PCG64(4)))
         plant.load_w[:] = 120
@@ -119,7 +119,7 @@ def test_a_step_of_load_is_no_failed_fan_and_a_failed_fan_is():
 
 
 @pytest.mark.parametrize("die_c", [5.0, 15.0, 60.0])
-def test_the_guard_holds_silicon_faster_than_gossip(die_c: float):
+def test_the_guard_holds_silicon_faster_than_gossip(die_c: float) -> None:
     # Method: full load at once, no fan to speak of, thermal time constants from a second on.
     model = PlantModel(die_c_j_per_k=die_c, sink_c_j_per_k=40.0, sink_r_k_per_w=0.4)
     plant = Plant(1, model, np.random.Generator(np.random.PCG64(1)))
@@ -139,7 +139,7 @@ def test_the_guard_holds_silicon_faster_than_gossip(die_c: float):
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=50))
-def test_the_guard_takes_any_reading(readings: list[float]):
+def test_the_guard_takes_any_reading(readings: list[float]) -> None:
     guard = Guard(90.0, 250.0)
     for i, t_c in enumerate(readings):
         assert 0 <= guard.step(i * 100, t_c, 200.0) <= 250
@@ -151,7 +151,7 @@ def test_the_guard_takes_any_reading(readings: list[float]):
 )
 def test_never_more_is_accepted_than_was_offered(
     offers: list[tuple[int, float]], processes: list[tuple[int, float]]
-):
+) -> None:
     book = OfferBook()
     for i, (watts, price) in enumerate(offers):
         book.add(Offer(i, i, float(watts), price, 1_000))
@@ -169,7 +169,7 @@ def test_never_more_is_accepted_than_was_offered(
 @given(
     st.lists(st.tuples(st.sampled_from("raqt"), st.integers(1, 8), st.integers(1, 90)), max_size=60)
 )
-def test_promises_are_never_exceeded(steps: list[tuple[str, int, int]]):
+def test_promises_are_never_exceeded(steps: list[tuple[str, int, int]]) -> None:
     gate = Admission(SETTINGS)
     now, headroom = 0, 150.0
     promised: list[tuple[int, int, float]] = []
@@ -192,7 +192,7 @@ def test_promises_are_never_exceeded(steps: list[tuple[str, int, int]]):
         assert gate.reserved_w() <= headroom
 
 
-def test_freezing_is_slow_with_offers_and_at_once_near_trip():
+def test_freezing_is_slow_with_offers_and_at_once_near_trip() -> None:
     def count(t_c: float, ttt: float, since: float, offers: bool) -> int:
         return freeze_count(
             SETTINGS, in_distress_s=since, time_to_trip_s=ttt, t_c=t_c, usable_offers=offers,
@@ -206,7 +206,7 @@ def test_freezing_is_slow_with_offers_and_at_once_near_trip():
     assert count(75, 60, 11, False) == 10
 
 
-def test_a_dying_node_closes_says_so_and_sleeps_when_it_is_empty():
+def test_a_dying_node_closes_says_so_and_sleeps_when_it_is_empty() -> None:
     node = stand_in_node(1, seeds=(2, 3))
     for number in range(4):
         node.add(0, Hosted(number + 1, 40.0, 1.0, -60_000))
@@ -226,7 +226,7 @@ def test_a_dying_node_closes_says_so_and_sleeps_when_it_is_empty():
     assert node.posted_ln_price(60_000) == inf
 
 
-def test_a_feed_that_loses_capacity_drains_only_the_excess():
+def test_a_feed_that_loses_capacity_drains_only_the_excess() -> None:
     node = stand_in_node(1)
     for number in range(6):
         node.add(0, Hosted(number + 1, 30.0, 1.0 + number, -60_000))
@@ -238,7 +238,7 @@ def test_a_feed_that_loses_capacity_drains_only_the_excess():
     assert wanted == 60.0
 
 
-def test_quarantine_needs_three_witnesses():
+def test_quarantine_needs_three_witnesses() -> None:
     q = Quarantine()
     assert not q.accuse(0, 1, 9)
     assert not q.accuse(1, 1, 9), "one witness is one witness"
@@ -251,14 +251,14 @@ def test_quarantine_needs_three_witnesses():
     assert not q.accuse(0, 8, 8), "nobody accuses itself"
 
 
-def test_the_outlet_tells_on_hidden_power():
+def test_the_outlet_tells_on_hidden_power() -> None:
     w = OutletWitness()
     assert not any(w.check(1, seq, 250.0, 262.0) for seq in range(50))
     assert any(w.check(2, seq, 120.0, 300.0) for seq in range(10))
     assert not any(w.check(3, 5, 120.0, 300.0) for _ in range(50)), "one entry counts once"
 
 
-def test_the_inlet_tells_on_hidden_power_and_not_on_a_warmer_aisle():
+def test_the_inlet_tells_on_hidden_power_and_not_on_a_warmer_aisle() -> None:
     rows = {1: 0.004, 2: 0.004, 3: 0.0025}
     claims = {1: 250.0, 2: 250.0, 3: 250.0}
     base = sum(rows[n] * w for n, w in claims.items())
@@ -275,7 +275,7 @@ def test_the_inlet_tells_on_hidden_power_and_not_on_a_warmer_aisle():
     assert accused == 2
 
 
-def test_push_sum_finds_the_mean_and_a_liar_moves_it():
+def test_push_sum_finds_the_mean_and_a_liar_moves_it() -> None:
     rng = np.random.Generator(np.random.PCG64(1))
     nodes = [PushSum() for _ in range(50)]
     for i, node in enumerate(nodes):
@@ -291,7 +291,7 @@ def test_push_sum_finds_the_mean_and_a_liar_moves_it():
     assert nodes[0].mean() < -1
 
 
-def test_the_plant_reaches_the_analytical_steady_state():
+def test_the_plant_reaches_the_analytical_steady_state() -> None:
     model = PlantModel(aisle_k=0.0)
     plant = Plant(1, model, np.random.Generator(np.random.PCG64(1)))
     plant.load_w[:] = 100
@@ -302,7 +302,7 @@ def test_the_plant_reaches_the_analytical_steady_state():
     assert float(plant.t_die_c[0]) == pytest.approx(expected, abs=0.05)
 
 
-def test_recirculation_conserves_heat():
+def test_recirculation_conserves_heat() -> None:
     # Method: all exhaust that is taken in by others raises their inlets; without interference
     # nothing does. D of a symmetric ring has equal rows.
     n = 6
@@ -320,6 +320,6 @@ def test_recirculation_conserves_heat():
     assert np.allclose(inlet, a.T @ outlet, rtol=1e-9)
 
 
-def test_cooling_gets_better_with_warmer_supply():
+def test_cooling_gets_better_with_warmer_supply() -> None:
     assert cooling_cop(27) > cooling_cop(18) > 1
     assert exp(0) == 1

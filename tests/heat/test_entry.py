@@ -12,12 +12,12 @@ from heat.helpers import entry_body
 from maxwell.heat.entry import BODY, BODY_BYTES, ENTRY_BYTES, IDENTITY, Entry, State, plausible
 
 
-def test_sizes_are_those_of_the_contract():
+def test_sizes_are_those_of_the_contract() -> None:
     assert BODY_BYTES == len(entry_body()) == 54
     assert ENTRY_BYTES == 120
 
 
-def test_layout_is_little_endian_in_the_order_of_the_contract():
+def test_layout_is_little_endian_in_the_order_of_the_contract() -> None:
     # Method: an independent reading of the documented layout, field by field.
     body = entry_body(0x0102030405060708, 9, t_ms=0x0A0B0C0D0E0F, ln_price=-0.25, t_c=-1.5)
     assert body[0] == 1
@@ -32,14 +32,14 @@ def test_layout_is_little_endian_in_the_order_of_the_contract():
     assert IDENTITY.unpack_from(body)[3:] == (0x0102030405060708, 1, 9)
 
 
-def test_a_closed_node_has_the_price_of_the_contract():
+def test_a_closed_node_has_the_price_of_the_contract() -> None:
     entry = Entry._make(BODY.unpack(entry_body(ln_price=math.inf)))
     assert entry.ln_price_milli == 32_767
     assert entry.ln_price == math.inf
 
 
 @given(st.binary(min_size=54, max_size=54))
-def test_any_bytes_unpack_and_pack_to_the_same(data: bytes):
+def test_any_bytes_unpack_and_pack_to_the_same(data: bytes) -> None:
     entry = Entry._make(BODY.unpack(data))
     assert entry.pack() == data
     assert plausible(entry) in (True, False)
@@ -50,13 +50,13 @@ def test_any_bytes_unpack_and_pack_to_the_same(data: bytes):
     st.floats(allow_nan=False),
     st.floats(allow_nan=False, allow_infinity=False),
 )
-def test_figures_that_do_not_fit_are_clamped(t_c: float, power_w: float, ln_price: float):
+def test_figures_that_do_not_fit_are_clamped(t_c: float, power_w: float, ln_price: float) -> None:
     entry = Entry._make(BODY.unpack(entry_body(t_c=t_c, power_w=power_w, ln_price=ln_price)))
     assert plausible(entry)
     assert 0 <= entry.power_w <= 65_535
 
 
-def test_implausible_fields_are_refused():
+def test_implausible_fields_are_refused() -> None:
     good = Entry._make(BODY.unpack(entry_body()))
     assert plausible(good)
     for bad in ({"version": 2}, {"state": 6}, {"t_cc": 30_000}, {"t_in_cc": -9_000}):

@@ -49,7 +49,7 @@ def corpus() -> list[bytes]:
     ]
 
 
-def test_the_good_packets_are_good():
+def test_the_good_packets_are_good() -> None:
     n = node()
     for data in corpus():
         n.on_packet(NOW, data)
@@ -59,7 +59,7 @@ def test_the_good_packets_are_good():
 
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=1_400))
-def test_any_bytes(data: bytes):
+def test_any_bytes(data: bytes) -> None:
     n = node()
     n.on_packet(NOW, data)
     assert n.counters.packets_in == 1
@@ -67,7 +67,7 @@ def test_any_bytes(data: bytes):
 
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 20), st.integers(0, 255), st.binary(max_size=1_000))
-def test_any_payload_under_a_good_header(kind: int, count: int, payload: bytes):
+def test_any_payload_under_a_good_header(kind: int, count: int, payload: bytes) -> None:
     n = node()
     n.on_packet(NOW, packet(kind, payload, count))
     n.on_packet(NOW, sign(packet(kind, payload, count)))
@@ -76,7 +76,7 @@ def test_any_payload_under_a_good_header(kind: int, count: int, payload: bytes):
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
-def test_mutated_packets_change_no_foreign_entry(data: st.DataObject):
+def test_mutated_packets_change_no_foreign_entry(data: st.DataObject) -> None:
     n = node()
     good = data.draw(st.sampled_from(corpus()))
     mutated = bytearray(good)
@@ -94,7 +94,7 @@ def test_mutated_packets_change_no_foreign_entry(data: st.DataObject):
         n.on_reading(now, reading(61.0))
 
 
-def test_a_long_storm_of_mutations_leaves_bounded_state():
+def test_a_long_storm_of_mutations_leaves_bounded_state() -> None:
     # Goal: no growth, no crash over many packets; a seeded storm of 20,000.
     rng = Random(5)
     n = node()

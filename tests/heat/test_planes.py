@@ -20,7 +20,7 @@ from maxwell.heat.transport.memory import MemoryNetwork
 from maxwell.heat.wire import HEADER_BYTES, PACKET_BYTES_MAX, Kind
 
 
-def test_nodes_with_real_signatures_see_each_other():
+def test_nodes_with_real_signatures_see_each_other() -> None:
     nodes = real_nodes(12)
     network = MemoryNetwork(nodes)
     network.run_until(8_000)
@@ -31,7 +31,7 @@ def test_nodes_with_real_signatures_see_each_other():
     assert max(sizes) <= PACKET_BYTES_MAX
 
 
-def test_views_are_bounded_and_messages_are_of_constant_size():
+def test_views_are_bounded_and_messages_are_of_constant_size() -> None:
     node = stand_in_node(1, near=tuple(range(2, 8)))
     for start in range(10, 4_000, 8):
         data = bytes(HEADER_BYTES) + b"".join(signed(n) + b"\0\0" for n in range(start, start + 8))
@@ -43,7 +43,9 @@ def test_views_are_bounded_and_messages_are_of_constant_size():
 
 
 @given(st.lists(st.floats(0, 2), min_size=8, max_size=48), st.floats(-1e9, 1e9))
-def test_one_liar_cannot_move_the_trimmed_mean_beyond_the_honest(values: list[float], lie: float):
+def test_one_liar_cannot_move_the_trimmed_mean_beyond_the_honest(
+    values: list[float], lie: float
+) -> None:
     honest = trimmed_mean(values, 0.25)
     lied = trimmed_mean([*values, lie], 0.25)
     assert honest is not None
@@ -53,7 +55,9 @@ def test_one_liar_cannot_move_the_trimmed_mean_beyond_the_honest(values: list[fl
 
 @pytest.mark.parametrize(("nodes", "seeds"), [(10, 20), (100, 4)])
 @pytest.mark.parametrize("lossy", [False, True])
-def test_an_alarm_reaches_99_per_cent_in_the_promised_rounds(nodes: int, seeds: int, lossy: bool):
+def test_an_alarm_reaches_99_per_cent_in_the_promised_rounds(
+    nodes: int, seeds: int, lossy: bool
+) -> None:
     limit = rounds_limit(nodes, lossy=lossy)
     for seed in range(seeds):
         spread = spread_alarm(nodes, seed, loss=0.3 * lossy, dead=0.1 * lossy)
@@ -64,7 +68,7 @@ def test_an_alarm_reaches_99_per_cent_in_the_promised_rounds(nodes: int, seeds: 
 @pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "seeds"), [(1_000, 20), (10_000, 2)])
 @pytest.mark.parametrize("lossy", [False, True])
-def test_an_alarm_spreads_in_large_clusters(nodes: int, seeds: int, lossy: bool):
+def test_an_alarm_spreads_in_large_clusters(nodes: int, seeds: int, lossy: bool) -> None:
     limit = rounds_limit(nodes, lossy=lossy)
     for seed in range(seeds):
         spread = spread_alarm(nodes, seed, loss=0.3 * lossy, dead=0.1 * lossy)
@@ -72,7 +76,7 @@ def test_an_alarm_spreads_in_large_clusters(nodes: int, seeds: int, lossy: bool)
         assert spread.rounds99 <= limit, (seed, spread)
 
 
-def test_the_limits_of_rounds_are_those_of_the_issue():
+def test_the_limits_of_rounds_are_those_of_the_issue() -> None:
     assert [rounds_limit(n, lossy=False) for n in (10, 1_000, 10_000)] == [4, 8, 10]
     assert [rounds_limit(n, lossy=True) for n in (10, 1_000, 10_000)] == [6, 11, 13]
 
@@ -83,7 +87,7 @@ def plane(node: int, nodes: int = 1_000) -> DistressPlane:
     return p
 
 
-def test_a_distress_stops_after_four_hops():
+def test_a_distress_stops_after_four_hops() -> None:
     wire = signed(1, state=State.DISTRESS, wanted_w=200)
     source = plane(1)
     assert source.start(0, wire, 20.0)
@@ -100,7 +104,7 @@ def test_a_distress_stops_after_four_hops():
     assert hops == HOP_LIMIT
 
 
-def test_one_distress_per_node_and_minute():
+def test_one_distress_per_node_and_minute() -> None:
     p = plane(7)
     for seq, at, heard in ((1, 0, 1), (2, 30_000, 0), (3, 61_000, 1)):
         wire = signed(1, seq, state=State.DISTRESS)
@@ -108,7 +112,7 @@ def test_one_distress_per_node_and_minute():
         assert len(p.receive(at, data, 1)) == heard, seq
 
 
-def test_the_queue_keeps_the_sixteen_most_urgent():
+def test_the_queue_keeps_the_sixteen_most_urgent() -> None:
     p = plane(7)
     for node in range(1, 40):
         wire = signed(node, state=State.DISTRESS)
@@ -119,7 +123,7 @@ def test_the_queue_keeps_the_sixteen_most_urgent():
     assert {r.entry.node for r in queue} == set(range(24, 40))
 
 
-def test_swim_finds_the_dead_and_spares_the_living():
+def test_swim_finds_the_dead_and_spares_the_living() -> None:
     # Ten detectors; packets of 1 ms; one of them stops answering.
     numbers = list(range(1, 11))
     swims = {n: Swim(n, Random(n)) for n in numbers}
@@ -152,7 +156,7 @@ def deliver(
             waiting += [(to, *a) for a in answers]
 
 
-def test_a_suspected_node_refutes():
+def test_a_suspected_node_refutes() -> None:
     a, b = Swim(1, Random(1)), Swim(2, Random(2))
     a.watch([2])
     b.watch([1])
@@ -171,7 +175,7 @@ def test_a_suspected_node_refutes():
 
 @settings(max_examples=200)
 @given(st.binary(max_size=120), st.integers(7, 9))
-def test_swim_takes_any_bytes(data: bytes, kind: int):
+def test_swim_takes_any_bytes(data: bytes, kind: int) -> None:
     swim = Swim(1, Random(1))
     swim.watch([2, 3])
     swim.receive(0, kind, 2, bytes(HEADER_BYTES) + data)

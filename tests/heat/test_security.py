@@ -31,7 +31,7 @@ def message(*entries: bytes, age: int = 0) -> bytes:
     return bytes(HEADER_BYTES) + b"".join(e + AGE.pack(age) for e in entries)
 
 
-def test_ed25519_accepts_its_own_and_nothing_else():
+def test_ed25519_accepts_its_own_and_nothing_else() -> None:
     signer, other = Ed25519Signer(KEY), Ed25519Signer(bytes(32))
     keys = KeyRing()
     assert keys.verify(signer.node, b"x", signer.sign(b"x")) == Verdict.UNKNOWN
@@ -42,7 +42,7 @@ def test_ed25519_accepts_its_own_and_nothing_else():
     assert KEYS_MAX * 40 < 200_000
 
 
-def test_a_sealed_packet_opens_once():
+def test_a_sealed_packet_opens_once() -> None:
     a, b = Seal(KEY, 1, 1), Seal(KEY, 2, 1)
     sealed = a.seal(b"hello")
     assert len(sealed) == 5 + SEAL_BYTES
@@ -53,7 +53,7 @@ def test_a_sealed_packet_opens_once():
     assert b.refused_replay == 1
 
 
-def test_the_window_takes_reordered_packets_and_refuses_old_ones():
+def test_the_window_takes_reordered_packets_and_refuses_old_ones() -> None:
     a, b = Seal(KEY, 1, 1), Seal(KEY, 2, 1)
     sealed = [a.seal(bytes([i])) for i in range(100)]
     assert b.open(sealed[70]) is not None
@@ -64,14 +64,14 @@ def test_the_window_takes_reordered_packets_and_refuses_old_ones():
     assert b.open(sealed[30]) is None
 
 
-def test_an_old_boot_stays_old():
+def test_an_old_boot_stays_old() -> None:
     old, new, b = Seal(KEY, 1, 1), Seal(KEY, 1, 2), Seal(KEY, 2, 1)
     before = old.seal(b"before")
     assert b.open(new.seal(b"now")) is not None
     assert b.open(before) is None
 
 
-def test_forged_truncated_and_foreign_packets_do_not_open():
+def test_forged_truncated_and_foreign_packets_do_not_open() -> None:
     a, b, stranger = Seal(KEY, 1, 1), Seal(KEY, 2, 1), Seal(bytes(32), 1, 1)
     sealed = bytearray(a.seal(b"hello"))
     for at in range(len(sealed)):
@@ -84,7 +84,7 @@ def test_forged_truncated_and_foreign_packets_do_not_open():
     assert b.open(bytes(sealed)) is not None, "refusals change nothing"
 
 
-def test_a_forged_entry_is_counted_and_ignored():
+def test_a_forged_entry_is_counted_and_ignored() -> None:
     p = plane()
     wire = bytearray(signed(5))
     wire[30] ^= 1
@@ -93,7 +93,7 @@ def test_a_forged_entry_is_counted_and_ignored():
     assert p.receive(0, message(signed(5)), 1) == 1
 
 
-def test_replays_are_refused_also_after_an_entry_left_the_view():
+def test_replays_are_refused_also_after_an_entry_left_the_view() -> None:
     p = plane()
     p.receive(0, message(signed(5, 10)), 1)
     assert p.receive(1, message(signed(5, 9)), 1) == 0
@@ -103,7 +103,7 @@ def test_replays_are_refused_also_after_an_entry_left_the_view():
     assert p.receive(60_000, message(signed(5, 11)), 1) == 1
 
 
-def test_entries_age_by_the_receivers_clock():
+def test_entries_age_by_the_receivers_clock() -> None:
     p = plane()
     now = 100_000
     assert p.receive(now, message(signed(5), age=1_200), 1) == 0
@@ -119,7 +119,7 @@ def test_entries_age_by_the_receivers_clock():
     assert ages == {0, 501, 211}
 
 
-def test_equivocation_is_proven_banned_and_told():
+def test_equivocation_is_proven_banned_and_told() -> None:
     p = plane()
     p.receive(0, message(signed(5, 3)), 1)
     p.receive(1, message(signed(5, 3, t_c=20.0)), 1)
@@ -131,7 +131,7 @@ def test_equivocation_is_proven_banned_and_told():
     assert other.banned(5)
 
 
-def test_a_false_proof_bans_nobody():
+def test_a_false_proof_bans_nobody() -> None:
     p = plane()
     first, second = signed(5, 3), bytearray(signed(5, 3, t_c=20.0))
     second[-1] ^= 1
@@ -143,7 +143,7 @@ def test_a_false_proof_bans_nobody():
     assert not p.banned(6)
 
 
-def test_nobody_can_speak_of_a_node_in_its_stead():
+def test_nobody_can_speak_of_a_node_in_its_stead() -> None:
     # Two nodes with real keys; the relay changes the temperature in a third's entry.
     nodes = real_nodes(3)
     network = MemoryNetwork(nodes)
@@ -159,11 +159,11 @@ def test_nobody_can_speak_of_a_node_in_its_stead():
 
 
 @pytest.mark.parametrize("address", [("127.0.0.1", 7_411), ("::1", 1), ("10.1.2.3", 65_535)])
-def test_addresses_survive_packing(address: tuple[str, int]):
+def test_addresses_survive_packing(address: tuple[str, int]) -> None:
     assert unpack_address(*pack_address(address)) == address
 
 
-def test_a_record_gives_nobody_anothers_key():
+def test_a_record_gives_nobody_anothers_key() -> None:
     keys = KeyRing()
     directory = Directory(keys)
     signer = Ed25519Signer(KEY)
@@ -178,5 +178,5 @@ def test_a_record_gives_nobody_anothers_key():
     assert other.learn(b"") is None
 
 
-def test_entry_bodies_differ_by_what_they_say():
+def test_entry_bodies_differ_by_what_they_say() -> None:
     assert entry_body() != entry_body(seq=2)

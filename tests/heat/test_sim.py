@@ -51,7 +51,7 @@ def check(report: HeatReport) -> None:
         assert report.in_degree_min >= min(8, report.nodes - 2)
 
 
-def test_the_same_seed_gives_the_same_trace_byte_for_byte():
+def test_the_same_seed_gives_the_same_trace_byte_for_byte() -> None:
     config = sim_config(nodes=10, scenario="fan-death", policy="ours", seed=4, keep_trace=True)
     first, second = Simulation(config).run(), Simulation(config).run()
     assert "".join(first.trace) == "".join(second.trace)
@@ -64,7 +64,7 @@ def test_the_same_seed_gives_the_same_trace_byte_for_byte():
 
 
 @pytest.mark.parametrize("scenario", sorted(set(SCENARIOS) - {"steady"}))
-def test_every_scenario_at_ten_nodes(scenario: str):
+def test_every_scenario_at_ten_nodes(scenario: str) -> None:
     report = run(scenario, seed=2)
     check(report)
     if SCENARIOS[scenario].twin:
@@ -76,14 +76,14 @@ def test_every_scenario_at_ten_nodes(scenario: str):
     assert set(KEYS_OF_THE_ISSUE) <= set(data)
 
 
-def test_without_market_and_guard_the_node_burns():
+def test_without_market_and_guard_the_node_burns() -> None:
     report = run("fan-death", policy="no-market", seed=2)
     assert report.node_seconds_above_trip > 10
     assert report.shed90_after_fault_s is None
 
 
 @pytest.mark.parametrize("nodes", [20, pytest.param(100, marks=pytest.mark.slow)])
-def test_the_vectorised_model_agrees_with_the_cores(nodes: int):
+def test_the_vectorised_model_agrees_with_the_cores(nodes: int) -> None:
     config = sim_config(nodes=nodes, scenario="fan-death", policy="ours", seed=1, duration_s=110)
     vector = run_vector(config)
     cores, _ = run_config(config)
@@ -95,7 +95,7 @@ def test_the_vectorised_model_agrees_with_the_cores(nodes: int):
     assert vector.spatial_sd_k == pytest.approx(cores.spatial_sd_k, abs=0.7)
 
 
-def test_unknown_names_and_numbers_out_of_range_are_errors():
+def test_unknown_names_and_numbers_out_of_range_are_errors() -> None:
     with pytest.raises(ConfigError, match="fandeath"):
         sim_config(nodes=10, scenario="fandeath", policy="ours", seed=1)
     with pytest.raises(ConfigError, match="policy"):
@@ -107,14 +107,14 @@ def test_unknown_names_and_numbers_out_of_range_are_errors():
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", sorted(set(SCENARIOS) - {"steady"}))
 @pytest.mark.parametrize(("nodes", "seeds"), [(10, 20), (25, 6), (100, 3)])
-def test_every_scenario_over_seeds(scenario: str, nodes: int, seeds: int):
+def test_every_scenario_over_seeds(scenario: str, nodes: int, seeds: int) -> None:
     for seed in range(1, seeds + 1):
         check(run(scenario, nodes=nodes, seed=seed))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_thousand_nodes(seed: int):
+def test_a_thousand_nodes(seed: int) -> None:
     report = run("fan-death", nodes=1_000, seed=seed)
     check(report)
     assert report.informed16_s is not None
@@ -122,7 +122,7 @@ def test_a_thousand_nodes(seed: int):
 
 
 @pytest.mark.slow
-def test_liars_move_no_honest_price():
+def test_liars_move_no_honest_price() -> None:
     for seed in range(1, 6):
         report = run("liars", nodes=60, seed=seed)
         assert report.honest_price_shift_max is not None
@@ -132,7 +132,7 @@ def test_liars_move_no_honest_price():
 
 
 @pytest.mark.slow
-def test_the_steady_state_is_quiet_and_a_higher_gain_is_not():
+def test_the_steady_state_is_quiet_and_a_higher_gain_is_not() -> None:
     def steady(gain: float) -> HeatReport:
         config = sim_config(nodes=60, scenario="steady", policy="ours", seed=1, gain=gain)
         return run_config(config)[0]

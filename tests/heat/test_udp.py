@@ -40,7 +40,7 @@ def live(number: int, ports: list[int], **more: Any) -> LiveNode:
     return LiveNode(config)
 
 
-def test_nodes_on_sockets_find_each_other_and_ignore_strangers():
+def test_nodes_on_sockets_find_each_other_and_ignore_strangers() -> None:
     async def scene() -> list[LiveNode]:
         ports = free_ports(4)
         nodes = [live(i, ports) for i in range(4)]
@@ -67,7 +67,7 @@ def test_nodes_on_sockets_find_each_other_and_ignore_strangers():
     assert nodes[0].udp._seal.refused_forged >= 1  # pyright: ignore[reportPrivateUsage]
 
 
-def test_a_taken_port_and_a_bad_secret_are_errors(tmp_path: Path):
+def test_a_taken_port_and_a_bad_secret_are_errors(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(("127.0.0.1", 0))
         node = live(0, [int(s.getsockname()[1])] * 2)
@@ -90,7 +90,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_twenty_processes_evacuate_a_dying_node(tmp_path: Path):
+def test_twenty_processes_evacuate_a_dying_node(tmp_path: Path) -> None:
     # Goal: over real sockets, with 10 % loss, a node whose fan dies says so, gets tickets, and its
     # load arrives at the others. Method: 20 processes of the shipped command on loopback; time is
     # real, so that the plant and the planes run as they would.

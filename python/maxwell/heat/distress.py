@@ -231,7 +231,7 @@ class DistressPlane:
         if not self._queue or not peers:
             return []
         chosen = self._queue[:PER_PACKET_MAX]
-        # Whoever raises a rumour speaks to six at once: sixteen helpers must hear within three rounds.
+        # Whoever raises a rumour speaks to six at once: sixteen must hear within three rounds.
         own = any(rumour.hops == 0 for rumour in chosen)
         targets = self._deal(peers, 2 * FAN_OUT if own else FAN_OUT)
         messages: list[tuple[int, bytes, int]] = []

@@ -1,10 +1,10 @@
 """The heat plane: signed entries of constant size, spread through partial views, sans I/O.
 
 Each second a node sends three messages of eight entries: its own, the two hottest of its zone,
-and for the rest those that it has sent least often since they were fresh. A view holds 32 nodes beside up to
-16 thermal neighbours, the freshest that came by. Sending the least-sent entries, rather than
-random ones, is what keeps every node in enough views: an entry is handed on a few times and then
-ages out, instead of dying out by chance in one place and flooding another (decision 0012).
+and for the rest those that it has sent least often since they were fresh. A view holds 32 nodes
+beside up to 16 thermal neighbours, the freshest that came by. Sending the least-sent entries,
+rather than random ones, is what keeps every node in enough views: an entry is handed on a few
+times and then ages out, instead of dying out by chance in one place and flooding another.
 
 A message is 24 + 8 · 120 = 984 bytes; three a second are 3.2 kB/s with sealing and UDP, at any
 number of nodes. Memory is 48 entries, 1,024 remembered numbers and 256 bans.
