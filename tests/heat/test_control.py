@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from math import exp, inf, nan, pi
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heat.helpers import reading, stand_in_node
+from maxwell.errors import EnergyError
 from maxwell.heat import Guard, HeatCounters, HeatSettings, Hosted, PriceLaw, State, reserve_ppm
 from maxwell.heat.admission import Admission
 from maxwell.heat.offers import Offer, OfferBook, freeze_count
@@ -323,3 +325,31 @@ def test_recirculation_conserves_heat() -> None:
 def test_cooling_gets_better_with_warmer_supply() -> None:
     assert cooling_cop(27) > cooling_cop(18) > 1
     assert exp(0) == 1
+
+
+def test_the_fit_finds_the_constants_of_a_plant() -> None:
+    from maxwell.heat.calibrate import fit_rc
+
+    # Method: a one-node model with known constants and a load that steps.
+    r, c, t_c = 0.2, 300.0, 45.0
+    t, temperatures, powers = [], [], []
+    for second in range(600):
+        watts = 300.0 if (second // 100) % 2 else 120.0
+        t.append(float(second))
+        temperatures.append(t_c)
+        powers.append(watts)
+        t_c += (watts - (t_c - 24.0) / r) / c
+    fit = fit_rc(t, temperatures, powers, [24.0] * 600)
+    assert fit.resistance_k_per_w == pytest.approx(r, rel=1e-6)
+    assert fit.capacity_j_per_k == pytest.approx(c, rel=1e-6)
+    with pytest.raises(EnergyError):
+        fit_rc(t, [45.0] * 600, powers, [24.0] * 600)
+
+
+def test_host_temperatures_are_read_and_broken_sensors_skipped(tmp_path: Path) -> None:
+    from maxwell.heat.calibrate import host_temperatures
+
+    for name, text in (("temp1_input", "45000"), ("temp2_input", "none")):
+        (tmp_path / "hwmon0").mkdir(exist_ok=True)
+        (tmp_path / "hwmon0" / name).write_text(text)
+    assert host_temperatures(tmp_path, tmp_path / "no") == {"hwmon0/temp1_input": 45.0}
