@@ -81,7 +81,11 @@ def test_the_list_of_verbs_and_the_verbs_agree(verb: str) -> None:
     [
         (("rnu",), "no such verb: 'rnu'", "did you mean `maxwell run`?"),
         (("fleet.toml",), "no such verb: 'fleet.toml'", "maxwell run fleet.toml"),
-        (("zzz",), "no such verb: 'zzz'", "verbs: run, why, demo, doctor, explain, completion"),
+        (
+            ("zzz",),
+            "no such verb: 'zzz'",
+            "verbs: run, why, demo, doctor, lab, heat, calibrate, explain, completion",
+        ),
         (("run",), "missing argument 'FLEET.toml|MODULE.wasm'", "`maxwell run --help` lists the"),
         (("--nope",), "no such option '--nope'", "`maxwell --help` lists the options"),
         (("run", "x.wasm", "--budget", "1J", "--power", "1W"), "--budget and --power", "--help"),

@@ -62,3 +62,15 @@ def test_a_hot_node_raises_the_reserve_and_a_cool_one_does_not_sell_below_cost()
     assert raised == 2_718_281
     assert reserve.update(1.001) is None
     assert reserve.update(0.0) == 1_000_000
+
+
+def test_calibrate_says_when_a_host_shows_no_temperature(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> dict[str, float]:
+        return {}
+
+    monkeypatch.setattr("maxwell.heat.calibrate.host_temperatures", none)
+    assert main(["calibrate", "--thermal"]) == 125
+    assert "MX1402" in capsys.readouterr().err
+    assert main(["calibrate"]) == 2

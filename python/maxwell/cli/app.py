@@ -37,6 +37,7 @@ VERBS: Final = {
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
     "lab": Verb("maxwell.cli.lab", "Run an experiment: simulated, with figures."),
     "heat": Verb("maxwell.cli.heat", "Show what a heat node sees, or be one."),
+    "calibrate": Verb("maxwell.cli.calibrate", "Measure constants of this machine."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),
     "completion": Verb("maxwell.cli.completion", "Print a shell's completion script."),
 }
