@@ -4,9 +4,8 @@ An error's text says what failed and quotes the value; its `hint` says what to d
 changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATIONS`.
 
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
-ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX19xx Maxwell itself (from
-MX1950 on its experiments).
-ledger and rewards, MX14xx energy, MX15xx auction, MX16xx proofs, MX19xx Maxwell itself.
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX17xx proofs, MX18xx heat,
+MX19xx Maxwell itself (from MX1950 on its experiments).
 """
 
 from __future__ import annotations
@@ -133,6 +132,12 @@ class ProofError(MaxwellError):
     """A model cannot be proved, or a proof or claim does not hold."""
 
     default_code = "MX1700"
+
+
+class HeatError(MaxwellError):
+    """A heat node could not start or speak as asked."""
+
+    default_code = "MX1800"
 
 
 class InternalError(MaxwellError):
@@ -518,6 +523,20 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "A commitment that hides weights was opened as often as its randomness allows; one more "
         "proof could tell something about them. Register the model again, which makes new "
         "randomness and a new digest."
+        "The heat planes could not do what was asked; the message names the part. Local safety "
+        "(power cap, freezing, suspending) does not depend on them."
+    ),
+    "MX1801": (
+        "The UDP address of a heat node cannot be listened on: another program has the port, or "
+        "the address is not one of this machine."
+    ),
+    "MX1802": (
+        "A secret of a heat node, its identity or the cluster key, is not a file of 64 "
+        "hexadecimal digits."
+    ),
+    "MX1803": (
+        "There is no status of a running heat node at this path, or it is not of this version. "
+        "`maxwell heat node --status FILE` writes one each second."
     ),
     "MX1901": (
         "The node could not start or go on for want of something of the operating system: shared "

@@ -43,6 +43,8 @@ VERBS: Final = {
     "prove": Verb("maxwell.cli.prove", "Run a model on an input and write the proof."),
     "verify": Verb("maxwell.cli.verify", "Check a proof without running the model."),
     "doctor": Verb("maxwell.cli.doctor", "Show what this machine offers: cores, sensors, limits."),
+    "heat": Verb("maxwell.cli.heat", "Show what a heat node sees, or be one."),
+    "calibrate": Verb("maxwell.cli.calibrate", "Measure constants of this machine."),
     "explain": Verb("maxwell.cli.explain", "Explain an error code."),
     "completion": Verb("maxwell.cli.completion", "Print a shell's completion script."),
 }

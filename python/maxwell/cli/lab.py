@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from maxwell.cli.console import print_data, print_note, stderr_console
+from maxwell.cli.lab_heat import command as heat
 from maxwell.cli.logging_setup import start_logging
 from maxwell.cli.settings import Settings, common_options
 from maxwell.errors import ConfigError
@@ -370,3 +371,6 @@ def _progress(
             progress.update(task, completed=joules_uj, total=target_uj)
 
         yield on_side, on_joules
+
+
+command.add_command(heat, "heat")

@@ -141,6 +141,14 @@ class Node:
         """Ends one process at the next epoch."""
         self._kills.append((name, reason))
 
+    def set_reserve(self, ppm: int) -> None:
+        """Sets the lowest bid that the auctions of all cells take, from their next epoch on.
+
+        `maxwell.market.thermal.ThermalReserve` makes it from the node's thermal price.
+        """
+        for cell in self._cells:
+            cell.queue({"op": "reserve", "ppm": ppm})
+
     def entry(self, name: str) -> Entry:
         """Returns what is known of a process.
 

@@ -1,0 +1,343 @@
+"""The heat plane: signed entries of constant size, spread through partial views, sans I/O.
+
+Each second a node sends three messages of eight entries: its own, the two hottest of its zone,
+and for the rest those that it has sent least often since they were fresh. A view holds 32 nodes
+beside up to 16 thermal neighbours, the freshest that came by. Sending the least-sent entries,
+rather than random ones, is what keeps every node in enough views: an entry is handed on a few
+times and then ages out, instead of dying out by chance in one place and flooding another.
+
+A message is 24 + 8 · 120 = 984 bytes; three a second are 3.2 kB/s with sealing and UDP, at any
+number of nodes. Memory is 48 entries, 1,024 remembered numbers and 256 bans.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+from maxwell.heat.entry import (
+    AGE,
+    AGE_MAX,
+    AGE_UNIT_MS,
+    BODY,
+    BODY_BYTES,
+    ENTRY_BYTES,
+    IDENTITY,
+    SIGNED_BYTES,
+    Entry,
+    State,
+    plausible,
+)
+from maxwell.heat.settings import (
+    ENTRIES_PER_MESSAGE,
+    ENTRY_TTL_MS,
+    FAN_OUT,
+    FRESH_MIN,
+    FRESH_MS,
+    VIEW_RANDOM_MAX,
+    VIEW_SLACK,
+)
+from maxwell.heat.signing import Verdict
+from maxwell.heat.wire import HEADER_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from random import Random
+
+    from maxwell.heat.counters import HeatCounters
+    from maxwell.heat.signing import Verifier
+
+SEEN_MAX: Final = 1_024
+BANS_MAX: Final = 256
+HOTTEST: Final = 2
+
+
+class Known:
+    """An entry in a view: its bytes, its fields, when it was made by this node's clock."""
+
+    __slots__ = ("birth_ms", "boot", "entry", "node", "sent", "seq", "wire")
+
+    def __init__(self, wire: bytes, entry: Entry, birth_ms: int) -> None:
+        self.wire = wire
+        self.entry = entry
+        self.node = entry.node
+        self.boot = entry.boot
+        self.seq = entry.seq
+        self.birth_ms = birth_ms
+        self.sent = 0
+
+
+_birth = attrgetter("birth_ms")
+
+
+class HeatPlane:
+    """One node's view and what it says of it.
+
+    Args:
+        node: this node's number.
+        zone: its zone.
+        near: its thermal neighbours, at most 16, who have slots of their own.
+        verifier: checks signatures.
+        rng: injected randomness.
+        counters: where events are counted.
+    """
+
+    __slots__ = (
+        "_bans",
+        "_counters",
+        "_floor_ms",
+        "_near_turn",
+        "_node",
+        "_rng",
+        "_seen",
+        "_verifier",
+        "_zone",
+        "near",
+        "proofs",
+        "table",
+        "unknown",
+    )
+
+    def __init__(
+        self,
+        node: int,
+        zone: int,
+        near: tuple[int, ...],
+        verifier: Verifier,
+        rng: Random,
+        counters: HeatCounters,
+    ) -> None:
+        self._node = node
+        self._zone = zone
+        self.near = near
+        self.table: dict[int, Known] = {}
+        self._verifier = verifier
+        self._rng = rng
+        self._counters = counters
+        self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._bans: OrderedDict[int, None] = OrderedDict()
+        self._near_turn = 0
+        self._floor_ms = -ENTRY_TTL_MS
+        self.proofs: list[bytes] = []
+        """Proofs of equivocation found and not yet told, 236 bytes each."""
+        self.unknown: list[int] = []
+        """Nodes whose key is to be asked for."""
+
+    def ban(self, node: int) -> None:
+        """Drops a node and refuses what it says from now on."""
+        self._bans[node] = None
+        self.table.pop(node, None)
+        if len(self._bans) > BANS_MAX:
+            self._bans.popitem(last=False)
+
+    def banned(self, node: int) -> bool:
+        """Whether a node is banned."""
+        return node in self._bans
+
+    def receive(self, now_ms: int, data: bytes, count: int, offset: int = HEADER_BYTES) -> int:
+        """Takes the entries of a message in; returns how many were news."""
+        counters = self._counters
+        if len(data) != offset + count * ENTRY_BYTES or not 0 < count <= ENTRIES_PER_MESSAGE:
+            counters.malformed += 1
+            return 0
+        table = self.table
+        news = 0
+        for at in range(offset, len(data), ENTRY_BYTES):
+            _, _, _, node, boot, seq = IDENTITY.unpack_from(data, at)
+            if node == self._node:
+                continue
+            known = table.get(node)
+            if known is not None:
+                # A tuple comparison would allocate; this line runs 24 times a second and node.
+                if seq <= known.seq and boot == known.boot:
+                    counters.stale += 1
+                    if seq == known.seq and data[at : at + BODY_BYTES] != known.wire[:BODY_BYTES]:
+                        self._equivocation(known.wire, data[at : at + SIGNED_BYTES])
+                    continue
+                if boot < known.boot:
+                    counters.stale += 1
+                    continue
+            else:
+                last = self._seen.get(node)
+                if last is not None and (boot, seq) < last:
+                    counters.stale += 1
+                    continue
+                if node in self._bans:
+                    counters.banned += 1
+                    continue
+                # What is older than all that a full view holds would be forgotten at once.
+                (age,) = AGE.unpack_from(data, at + SIGNED_BYTES)
+                if now_ms - age * AGE_UNIT_MS <= self._floor_ms and node not in self.near:
+                    counters.stale += 1
+                    continue
+            news += self._take(now_ms, data, at, node, known)
+        self._shrink()
+        return news
+
+    def _take(self, now_ms: int, data: bytes, at: int, node: int, known: Known | None) -> int:
+        """Verifies one entry that looks like news; returns 1 if it is."""
+        counters = self._counters
+        (age,) = AGE.unpack_from(data, at + SIGNED_BYTES)
+        age_ms = (age + 1) * AGE_UNIT_MS
+        if age_ms > ENTRY_TTL_MS:
+            counters.expired += 1
+            return 0
+        wire = data[at : at + SIGNED_BYTES]
+        entry = Entry._make(BODY.unpack_from(wire))
+        if not plausible(entry) or entry.state == State.ALARM:
+            counters.malformed += 1
+            return 0
+        verdict = self._verifier.verify(node, wire[:BODY_BYTES], wire[BODY_BYTES:])
+        if verdict != Verdict.GOOD:
+            if verdict == Verdict.UNKNOWN:
+                counters.unknown_key += 1
+                if len(self.unknown) < ENTRIES_PER_MESSAGE and node not in self.unknown:
+                    self.unknown.append(node)
+            else:
+                counters.forged += 1
+            return 0
+        counters.accepted += 1
+        if known is None:
+            self.table[node] = Known(wire, entry, now_ms - age_ms)
+        else:
+            known.wire = wire
+            known.entry = entry
+            known.boot = entry.boot
+            known.seq = entry.seq
+            known.birth_ms = now_ms - age_ms
+            known.sent = 0
+        return 1
+
+    def _shrink(self) -> None:
+        """Forgets the oldest entries beyond the view's size; neighbours have their own slots."""
+        table = self.table
+        near = self.near
+        if len(table) <= VIEW_RANDOM_MAX + len(near) + VIEW_SLACK:
+            return
+        others = sorted((k for k in table.values() if k.node not in near), key=_birth)
+        excess = len(others) - VIEW_RANDOM_MAX
+        for known in others[:excess]:
+            self._forget(known)
+        self._floor_ms = others[excess].birth_ms if excess >= 0 else self._floor_ms
+
+    def _forget(self, known: Known) -> None:
+        node = known.node
+        del self.table[node]
+        self._seen[node] = (known.boot, known.seq)
+        self._seen.move_to_end(node)
+        if len(self._seen) > SEEN_MAX:
+            self._seen.popitem(last=False)
+
+    def _equivocation(self, first: bytes, second: bytes) -> None:
+        """Bans a node that signed two bodies under one number, if both signatures are its own."""
+        node = IDENTITY.unpack_from(first)[3]
+        for signed in (first, second):
+            verdict = self._verifier.verify(node, signed[:BODY_BYTES], signed[BODY_BYTES:])
+            if verdict != Verdict.GOOD:
+                self._counters.forged += 1
+                return
+        self._counters.equivocations += 1
+        self.ban(node)
+        if len(self.proofs) < ENTRIES_PER_MESSAGE:
+            self.proofs.append(first + second)
+
+    def receive_proof(self, data: bytes) -> None:
+        """Checks a proof of equivocation and bans its subject; a false proof changes nothing."""
+        if len(data) != 2 * SIGNED_BYTES:
+            self._counters.malformed += 1
+            return
+        first, second = data[:SIGNED_BYTES], data[SIGNED_BYTES:]
+        same = IDENTITY.unpack_from(first)[3:] == IDENTITY.unpack_from(second)[3:]
+        node = IDENTITY.unpack_from(first)[3]
+        if not same or first[:BODY_BYTES] == second[:BODY_BYTES]:
+            self._counters.malformed += 1
+        elif node not in self._bans and node != self._node:
+            self._equivocation(first, second)
+
+    def expire(self, now_ms: int) -> None:
+        """Forgets entries older than their time to live."""
+        limit = now_ms - FRESH_MS
+        old = [k for k in self.table.values() if k.birth_ms < limit]
+        if not old:
+            return
+        if len(self.table) - len(old) < FRESH_MIN:
+            limit = now_ms - ENTRY_TTL_MS
+        for known in old:
+            if known.birth_ms < limit:
+                self._forget(known)
+        self._floor_ms = limit
+
+    def messages(self, now_ms: int, own: bytes) -> list[tuple[int, bytes, int]]:
+        """Returns this second's messages: to whom, the payload, the number of entries."""
+        self.expire(now_ms)
+        table = self.table
+        if not table:
+            return []
+        random = self._rng.random
+        ranked = sorted([(k.sent + random(), k.node, k) for k in table.values()])
+        zone = self._zone
+        hot = [k for k in table.values() if k.entry.zone == zone]
+        if len(hot) > HOTTEST:
+            hot.sort(key=_hottest, reverse=True)
+            del hot[HOTTEST:]
+        targets = self._targets()
+        own_part = own + AGE.pack(0)
+        messages: list[tuple[int, bytes, int]] = []
+        turn = 0
+        total = len(ranked)
+        for target in targets:
+            chosen = [k for k in hot if k.node != target]
+            wanted = ENTRIES_PER_MESSAGE - 1
+            looked = 0
+            while len(chosen) < wanted and looked < total:
+                known = ranked[turn % total][2]
+                turn += 1
+                looked += 1
+                if known.node != target and known not in chosen:
+                    chosen.append(known)
+                    known.sent += 1
+            parts = [own_part]
+            for known in chosen:
+                parts.append(known.wire)
+                age = (now_ms - known.birth_ms) // AGE_UNIT_MS
+                parts.append(AGE.pack(min(max(age, 0), AGE_MAX)))
+            messages.append((target, b"".join(parts), len(chosen) + 1))
+        return messages
+
+    def _targets(self) -> list[int]:
+        """One thermal neighbour in turn, the others at random; all different."""
+        table = self.table
+        targets: list[int] = []
+        if self.near:
+            self._near_turn = (self._near_turn + 1) % len(self.near)
+            targets.append(self.near[self._near_turn])
+        others = [node for node in table if node not in targets]
+        wanted = min(FAN_OUT - len(targets), len(others))
+        if wanted > 0:
+            targets += self._rng.sample(others, wanted)
+        return targets
+
+    def values(self) -> Iterable[Known]:
+        """The entries in view, in no particular order."""
+        return self.table.values()
+
+
+def _hottest(known: Known) -> tuple[int, int]:
+    return known.entry.t_hat_cc, known.birth_ms
+
+
+def trimmed_mean(values: Sequence[float], trim: float) -> float | None:
+    """Returns the mean without the lowest and highest `trim` share; None of nothing.
+
+    One liar among many moves it by at most the spread of the honest over their number.
+
+    >>> trimmed_mean([1.0, 2.0, 3.0, 1000.0], 0.25)
+    2.5
+    """
+    if not values:
+        return None
+    ordered = sorted(values)
+    cut = int(len(ordered) * trim)
+    kept = ordered[cut : len(ordered) - cut]
+    return sum(kept) / len(kept)

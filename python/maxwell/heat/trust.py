@@ -1,0 +1,167 @@
+"""Who is believed: witnesses of power that was not claimed, quarantine, and what was delivered.
+
+A node's claim of its own power can be checked by its neighbours in two ways: a metered outlet
+(PDU) that they can read, and their own inlet, which the neighbour's heat raises by D·P. Three
+neighbours of one zone that accuse a node within a minute put it into quarantine for ten: no work
+is sent there and its offers are not taken. Ties and malice: one liar cannot quarantine anyone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WITNESSES: Final = 3
+WINDOW_MS: Final = 60_000
+QUARANTINE_MS: Final = 600_000
+ACCUSED_MAX: Final = 64
+OUTLET_W: Final = 30.0
+OUTLET_RATIO: Final = 0.2
+OUTLET_CONFIRM: Final = 6
+"""Entries in a row that disagree with the outlet before a node accuses."""
+INLET_K: Final = 0.6
+INLET_FAST_S: Final = 20.0
+INLET_SLOW_S: Final = 600.0
+
+
+class Quarantine:
+    """Accusations that a node has heard, and whom it therefore avoids."""
+
+    __slots__ = ("_accusations", "_until_ms")
+
+    def __init__(self) -> None:
+        self._accusations: dict[int, dict[int, int]] = {}
+        self._until_ms: dict[int, int] = {}
+
+    def accuse(self, now_ms: int, accuser: int, accused: int) -> bool:
+        """Books an accusation; True when it puts the accused into quarantine."""
+        if accuser == accused or self.holds(now_ms, accused):
+            return False
+        if accused not in self._accusations and len(self._accusations) >= ACCUSED_MAX:
+            del self._accusations[next(iter(self._accusations))]
+        heard = self._accusations.setdefault(accused, {})
+        heard[accuser] = now_ms
+        for node in [n for n, at in heard.items() if now_ms - at > WINDOW_MS]:
+            del heard[node]
+        while len(heard) > 2 * WITNESSES:
+            del heard[next(iter(heard))]
+        if len(heard) < WITNESSES:
+            return False
+        del self._accusations[accused]
+        if len(self._until_ms) >= ACCUSED_MAX:
+            del self._until_ms[next(iter(self._until_ms))]
+        self._until_ms[accused] = now_ms + QUARANTINE_MS
+        return True
+
+    def holds(self, now_ms: int, node: int) -> bool:
+        """Whether a node is in quarantine."""
+        return bool(self._until_ms) and self._until_ms.get(node, 0) > now_ms
+
+
+class OutletWitness:
+    """Compares neighbours' claimed power with their metered outlets."""
+
+    __slots__ = ("_strikes",)
+
+    def __init__(self) -> None:
+        self._strikes: dict[int, tuple[int, int]] = {}
+
+    def check(self, node: int, seq: int, claimed_w: float, outlet_w: float) -> bool:
+        """Takes one comparison; True when the node is to be accused.
+
+        Args:
+            node: the neighbour.
+            seq: of its entry; one entry counts once.
+            claimed_w: what it says.
+            outlet_w: what its outlet says.
+        """
+        limit = max(OUTLET_W, OUTLET_RATIO * outlet_w)
+        if abs(outlet_w - claimed_w) <= limit:
+            self._strikes.pop(node, None)
+            return False
+        strikes, last = self._strikes.get(node, (0, 0))
+        if seq == last:
+            return False
+        strikes += 1
+        self._strikes[node] = (0 if strikes >= OUTLET_CONFIRM else strikes, seq)
+        return strikes >= OUTLET_CONFIRM
+
+
+class InletWitness:
+    """Compares the own inlet with what the neighbours' claimed power predicts.
+
+    The part that all neighbours' inlets share (a warmer aisle) is nobody's lie: whoever calls
+    passes it as `common_c`.
+    """
+
+    __slots__ = ("_fast", "_slow")
+
+    def __init__(self) -> None:
+        self._fast: float | None = None
+        self._slow = 0.0
+
+    def check(
+        self, dt_s: float, inlet_c: float, common_c: float,
+        claims_w: Mapping[int, float], rows: Mapping[int, float], power_max_w: float,
+    ) -> int | None:  # fmt: skip
+        """Returns whom to accuse, or None.
+
+        Args:
+            dt_s: since the last call.
+            inlet_c: the own inlet.
+            common_c: mean inlet of the neighbours.
+            claims_w: their claimed power.
+            rows: D of each, K/W.
+            power_max_w: what a node draws at most.
+        """
+        predicted = sum(rows[node] * watts for node, watts in claims_w.items() if node in rows)
+        residual = inlet_c - common_c - predicted
+        if self._fast is None:
+            self._fast = self._slow = residual
+            return None
+        self._fast += (residual - self._fast) * dt_s / (INLET_FAST_S + dt_s)
+        if self._fast - self._slow <= INLET_K:
+            self._slow += (residual - self._slow) * dt_s / (INLET_SLOW_S + dt_s)
+            return None
+        hidden = {
+            node: rows[node] * (power_max_w - watts)
+            for node, watts in claims_w.items()
+            if node in rows
+        }
+        return max(hidden, key=lambda node: (hidden[node], node)) if hidden else None
+
+
+class PushSum:
+    """The mean by push-sum (Kempe, Dobra, Gehrke 2003): for comparison only.
+
+    One liar moves it as far as it likes, which is why prices use a trimmed mean of signed values.
+    """
+
+    __slots__ = ("_last", "sum", "weight")
+
+    def __init__(self) -> None:
+        self.sum = 0.0
+        self.weight = 1.0
+        self._last = 0.0
+
+    def contribute(self, value: float) -> None:
+        """Replaces the own value in the running sum."""
+        self.sum += value - self._last
+        self._last = value
+
+    def halve(self) -> tuple[float, float]:
+        """Keeps a half and returns the other."""
+        self.sum /= 2
+        self.weight /= 2
+        return self.sum, self.weight
+
+    def receive(self, total: float, weight: float) -> None:
+        """Adds another's half."""
+        self.sum += total
+        self.weight += weight
+
+    def mean(self) -> float:
+        """The estimate of the mean."""
+        return self.sum / self.weight if self.weight > 1e-12 else self._last
