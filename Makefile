@@ -84,7 +84,7 @@ fleet: $(GUEST_STAMP) build ## Prepares the inputs of the example fleet, where t
 run: build fleet ## Runs the example fleet: FLEET=file.toml RUN_ARGS='--seed 7'.
 	$(BIN)/maxwell run $(FLEET) $(RUN_ARGS)
 
-demo: build ## Runs the shipped samples for about ten seconds.
+demo: build ## Runs the shipped samples for six seconds.
 	$(BIN)/maxwell demo
 
 # --- checks --------------------------------------------------------------------------------
@@ -118,6 +118,7 @@ test-python: build fleet test-system
 
 test-slow: build fleet test-system ## The slow tests: long runs, the wheel in a fresh environment.
 	$(PY) -m pytest -m slow --timeout 900
+	cargo test -p maxwell-proofs --release --locked --quiet -- --ignored
 
 # --- figures, documentation, wheel -----------------------------------------------------------
 
@@ -127,6 +128,11 @@ bench: build fleet ## Runs every file of benches/: one JSON object a line on std
 	@for file in crates/*/benches/*.rs; do \
 		crate="$${file#crates/}"; name="$${file##*/}"; \
 		cargo bench --locked --quiet -p "maxwell-$${crate%%/*}" --bench "$${name%.rs}"; done
+
+LAB_OUT ?= docs/experiments/scientist-vs-leech
+.PHONY: lab
+lab: build ## Measures scientist versus leech: table and figure, 13 minutes on two idle cores.
+	$(BIN)/maxwell lab leech-sweep --seeds 1,2,3 --others-joules-per-core 20 --out $(LAB_OUT)
 
 # EZKL has no licence: it is measured, in an environment of its own, and never a dependency.
 EZKL := .cache/ezkl

@@ -24,7 +24,7 @@ extensions = [
 ]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_ext", "images", "**/README.md"]
+exclude_patterns = ["_build", "_ext", "images", "**/README.md", "experiments/*/table.md"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_default_options = {"members": True, "show-inheritance": False}
@@ -36,4 +36,4 @@ html_title = f"Maxwell {__version__}"
 html_static_path: list[str] = []
 html_show_sphinx = False
 html_copy_source = False
-html_extra_path = ["reference/report.schema.json"]
+html_extra_path = ["reference/report.schema.json", "reference/scientist-vs-leech.schema.json"]

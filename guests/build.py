@@ -25,14 +25,25 @@ SDK = GUESTS / "sdk"
 SAMPLES_OUT = REPOSITORY / "python" / "maxwell" / "samples"
 OTHERS_OUT = REPOSITORY / "build" / "guests"
 
-SAMPLES = ("hello", "scientist", "leech", "spin", "hog", "sleeper", "sieve")
+SAMPLES = (
+    "hello", "scientist", "leech", "imitator", "spin", "hog", "sleeper", "sieve",
+    "learner", "copier", "noise", "looper",
+    "tidy", "churner", "hoarder", "leaker",
+)  # fmt: skip
 """Guests that ship inside the wheel and that `samples:NAME.wasm` names."""
 
 FREESTANDING = ("spin",)
 """Guests without a C library: no imports except those of `maxwell.h`."""
 
-OPTIMISED_FOR_SPEED = ("sieve", "sha256", "matmul", "churn", "leech", "scientist")
+OPTIMISED_FOR_SPEED = (
+    "sieve", "sha256", "matmul", "churn", "leech", "scientist", "learner",
+    "tidy", "churner", "imitator",
+)  # fmt: skip
 """Guests compiled with -O3 instead of -O2."""
+
+COUNTED = ("churn", "tidy", "churner", "hoarder", "leaker")
+"""Guests that export their allocator, so that what they free is counted (docs/concepts/erasure.md).
+The others are stripped of all names, as most modules are."""
 
 STACK_BYTES = 65536
 """The shadow stack of each guest. The linker's default of 16 MiB would be paid for in rent."""
@@ -89,6 +100,8 @@ def compiler_command(guest: Guest, output: Path) -> list[str]:
     else:
         command.append("--target=wasm32-wasi")
     command.append(f"-Wl,-z,stack-size={STACK_BYTES}")
+    if guest.name in COUNTED:
+        command += ["-Wl,--export=free", "-Wl,--export=realloc"]
     return [*command, "-s", "-I", str(SDK), str(guest.source), "-o", str(output)]
 
 

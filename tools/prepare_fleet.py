@@ -321,7 +321,8 @@ memory_max = "512 MiB"
 """,
         encoding="utf-8",
     )
-    return [sys.executable, "-m", "maxwell", "run", str(fleet)]
+    # The run's own files go with the scratch folder: nobody asked for them.
+    return [sys.executable, "-m", "maxwell", "run", str(fleet), "--out", str(scratch / "run")]
 
 
 def prepare_design(steps: Steps, cache: Path, engine: str) -> None:

@@ -63,13 +63,20 @@ class CommandLine(Generated):
             context = click.Context(program, info_name="maxwell")
             command = program.get_command(context, name)
             assert command is not None
-            own = click.Context(command, info_name=name, parent=context)
-            yield f"**maxwell {name}**"
-            yield ""
-            yield "```text"
-            yield from command.get_help(own).splitlines()
-            yield "```"
-            yield ""
+            yield from self._help(command, name, context)
+
+    def _help(self, command: click.Command, name: str, parent: click.Context) -> Iterator[str]:
+        """Yields a verb's help, and that of the verbs below it."""
+        own = click.Context(command, info_name=name, parent=parent)
+        yield f"**{own.command_path}**"
+        yield ""
+        yield "```text"
+        yield from command.get_help(own).splitlines()
+        yield "```"
+        yield ""
+        if isinstance(command, click.Group):
+            for below, subcommand in command.commands.items():
+                yield from self._help(subcommand, below, own)
 
 
 SCHEMA = Path(__file__).resolve().parents[1] / "reference/report.schema.json"
@@ -84,7 +91,7 @@ class ReportSchema(Generated):
         """Yields a table an object."""
         schema = cast(dict[str, Any], json.loads(SCHEMA.read_text(encoding="utf-8")))
         yield from _keys("The report", schema)
-        for key in ("energy_uj", "credits", "model"):
+        for key in ("energy_uj", "setup_uj", "credits", "model"):
             yield from _keys(f"`{key}`", schema["properties"][key])
         yield from _keys("One of `cells`", schema["$defs"]["cell"])
         yield from _keys("One of `processes`", schema["$defs"]["process"])

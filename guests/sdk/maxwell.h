@@ -17,7 +17,7 @@
  *   A result of type int32_t is >= 0 on success, or minus a WASI errno (the
  *   MAXWELL_E* constants below). No call traps on bad arguments: a range that
  *   does not lie inside linear memory is -MAXWELL_EFAULT, so check results.
- *   No call blocks except maxwell_sleep.
+ *   No call blocks except maxwell_sleep and maxwell_request.
  *
  * PRICE
  *   Each call is metered like computation: a fixed fuel for crossing the
@@ -46,14 +46,23 @@ extern "C" {
 #define MAXWELL_IMPORT(name) __attribute__((import_module("maxwell"), import_name(name)))
 
 /* WASI errno values that these calls return, negated. */
+#define MAXWELL_EACCES 2     /* No rule of the operator allows the request. */
 #define MAXWELL_EAGAIN 6    /* A bounded queue is full; do other work and try again. */
+#define MAXWELL_EDOM 18     /* Probabilities that do not sum to one. */
 #define MAXWELL_EDQUOT 19   /* The sponsor's escrow is empty, or the purse cannot cover it. */
+#define MAXWELL_ECONNREFUSED 14 /* The server refused the connection. */
 #define MAXWELL_EFAULT 21   /* A pointer or length reaches outside linear memory. */
+#define MAXWELL_EFBIG 22     /* The request or its answer is longer than the rule allows. */
+#define MAXWELL_EHOSTUNREACH 23 /* No address, or no way to it. */
 #define MAXWELL_EINVAL 28   /* An argument is outside its documented range. */
 #define MAXWELL_EMSGSIZE 35 /* The message is longer than its documented maximum. */
 #define MAXWELL_ENOENT 44   /* No such question or process, or no reward listens to this process. */
 #define MAXWELL_ENOSYS 52   /* This node does not offer the call. */
+#define MAXWELL_EPROTO 65    /* The server spoke no HTTP, or its certificate is not its own. */
+#define MAXWELL_ETIMEDOUT 73 /* No whole answer in time. */
 #define MAXWELL_EPERM 63    /* The account of this process may not do that. */
+#define MAXWELL_EPIPE 64    /* The stream has ended. */
+#define MAXWELL_ETIMEDOUT 73 /* The question's deadline has passed. */
 
 /* The longest result line that maxwell_report accepts, in bytes. */
 #define MAXWELL_REPORT_BYTES_MAX 4096u
@@ -91,16 +100,21 @@ MAXWELL_IMPORT("urgency") int32_t maxwell_urgency(int32_t urgency_millis);
  * verification; -ENOENT no reward listens. Price: by the byte. */
 MAXWELL_IMPORT("report") int32_t maxwell_report(const void *line, uint32_t line_bytes);
 
-/* Publishes a belief about a question: one uint32_t probability for each outcome, in units of
- * 1/2^32, summing to 2^32 within plus or minus the number of outcomes. bytes is 4 times
- * the number of outcomes. The last belief before each resolution counts.
- * Errors: -ENOENT, -EINVAL (wrong number or sum), -EFAULT. Price: by the byte. */
+/* Publishes a belief about the next chunk of a question's stream: one uint32_t probability for each
+ * outcome, in units of 1/2^32, summing to 2^32 within plus or minus the number of outcomes. bytes is
+ * 4 times the number of outcomes. The last belief before the chunk is observed counts, for each of
+ * its symbols, and 16 times the pay of a bit is locked for each of them until then. A question's
+ * number is its place in the process's rewards, from 0. beliefs.h has the public belief.
+ * Errors: -ENOENT, -EMSGSIZE (wrong number of bytes), -EDOM (wrong sum), -EDQUOT (escrow empty, or
+ * the purse cannot lock the stake), -ETIMEDOUT (after the deadline), -EPIPE (the stream has ended),
+ * -EFAULT. A refused belief costs nothing but the call. Price: by the byte. */
 MAXWELL_IMPORT("believe")
 int32_t maxwell_believe(int32_t question, const void *probabilities, uint32_t bytes);
 
-/* Copies the next chunk of the stream that feeds a question into buffer; returns the bytes
- * written, 0 when nothing new has been observed.
- * Errors: -ENOENT, -EFAULT. Price: by the byte. */
+/* Copies the next chunk of the stream that feeds a question into buffer and resolves the belief
+ * about it; returns the bytes written, 0 at the end of the stream.
+ * Errors: -ENOENT, -EMSGSIZE (the buffer is smaller than a chunk), -EFAULT, -EAGAIN (too much waits
+ * to be settled: sleep and try again). Nothing is revealed then. Price: by the byte. */
 MAXWELL_IMPORT("observe")
 int32_t maxwell_observe(int32_t question, void *buffer, uint32_t buffer_bytes);
 
@@ -109,14 +123,27 @@ int32_t maxwell_observe(int32_t question, void *buffer, uint32_t buffer_bytes);
  * Errors: -EINVAL for a negative ns. Price: fixed. */
 MAXWELL_IMPORT("sleep") int32_t maxwell_sleep(int64_t ns);
 
-/* Zeroes the whole 4-KiB pages inside [start, start + bytes), at most 1 MiB. In this version they
- * stay resident: rent goes on, and nothing is taxed.
+/* Zeroes the whole 4-KiB pages inside [start, start + bytes), at most 1 MiB, and gives them back:
+ * pages that held something are taxed, and none of them pays rent until it holds something again.
  * Errors: -EFAULT, -EINVAL above 1 MiB. Price: by the byte. */
 MAXWELL_IMPORT("discard") int32_t maxwell_discard(void *start, uint32_t bytes);
 
 /* Moves credits from this purse to the purse of another process. The runway stays.
  * Errors: -ENOENT, -EDQUOT, -EINVAL (credits < 0), -EPERM. Price: fixed. */
 MAXWELL_IMPORT("transfer") int32_t maxwell_transfer(int32_t process, int64_t credits);
+
+/* Asks the operator's broker to make an outbound request, and waits for its answer without
+ * burning joules. The request is text as in HTTP with the whole URL in its first line:
+ *     POST https://api.example.com/v1/chat\ncontent-type: application/json\n\n{...}
+ * The answer is written to `answer` the same way round: "200 OK\nname: value\n...\n\nbody".
+ * Returns the length of the whole answer, of which at most `answer_room` bytes were written (and
+ * no zero byte). The operator's rules say which URLs, how long, and what it costs; the most that it
+ * may cost leaves the purse first, and what it did not cost comes back with the answer.
+ * Errors: -EACCES (no rule), -EDQUOT (the purse cannot cover it), -EMSGSIZE, -EAGAIN, -EFAULT,
+ * -EINVAL (no such request as text), -EHOSTUNREACH, -ECONNREFUSED, -EPROTO, -EFBIG, -ETIMEDOUT.
+ * Price: by the byte, and the operator's price. */
+MAXWELL_IMPORT("request") int32_t maxwell_request(const void *request, uint32_t request_length,
+                                                  void *answer, uint32_t answer_room);
 
 #ifdef __cplusplus
 }

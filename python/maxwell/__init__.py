@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from maxwell.config import FleetConfig, load_fleet
     from maxwell.errors import (
         AuctionError,
+        BadReceipt,
         ConfigError,
         EnergyError,
         GuestBankrupt,
@@ -42,6 +43,7 @@ _HOMES: Final = {
     "maxwell.config": ("FleetConfig", "load_fleet"),
     "maxwell.errors": (
         "AuctionError",
+        "BadReceipt",
         "ConfigError",
         "EnergyError",
         "GuestBankrupt",
@@ -64,6 +66,7 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 
 __all__ = [
     "AuctionError",
+    "BadReceipt",
     "CellRecord",
     "ConfigError",
     "EnergyError",

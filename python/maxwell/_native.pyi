@@ -3,6 +3,10 @@
 Everything here is a thin conversion of `crates/kernel`; policy lives in Python. Errors are
 `KernelError` with `args == (kind, message)`; kinds are `invalid_module`, `unknown_import`,
 `over_limit`, `engine`, `io`, `protocol`, `setup`, `trapped` and `bug`.
+
+Proof of inference is a conversion of `crates/proofs`; its errors are `ProofFailure` with
+`args == (kind, message)`; kinds are `invalid_model`, `invalid_data`, `rejected`, `budget_spent` and
+`bug`. Tensors cross as little-endian int16, batch first, row-major.
 """
 
 import builtins
@@ -17,11 +21,15 @@ __all__ = [
     "KernelError",
     "Measurement",
     "ModuleInfo",
+    "ProofFailure",
+    "ProofModel",
     "Slot",
     "Slots",
     "admit",
     "inspect",
     "measure",
+    "proof_digest",
+    "proof_verify",
     "run_cell",
 ]
 
@@ -53,6 +61,8 @@ class ModuleInfo:
     def has_start(self) -> bool: ...
     @property
     def imports(self) -> list[str]: ...
+    @property
+    def counted(self) -> list[str]: ...
     @property
     def artifact_bytes(self) -> int: ...
     @property
@@ -87,6 +97,10 @@ class Slot:
     @property
     def returned(self) -> int: ...
     @property
+    def stake(self) -> int: ...
+    @property
+    def staked(self) -> int: ...
+    @property
     def energy_uj(self) -> int: ...
     @property
     def uncollected_uj(self) -> int: ...
@@ -112,6 +126,12 @@ class Slot:
     def memory_byte_ns(self) -> int: ...
     @property
     def erased_bits(self) -> int: ...
+    @property
+    def freed_bytes(self) -> int: ...
+    @property
+    def discarded_bytes(self) -> int: ...
+    @property
+    def tax_unpaid(self) -> int: ...
     @property
     def bid_ppm(self) -> int: ...
     @property
@@ -166,6 +186,8 @@ class Measurement:
     @property
     def memory_bytes_max(self) -> int: ...
     @property
+    def freed_bytes(self) -> int: ...
+    @property
     def exit(self) -> str: ...
     @property
     def completed(self) -> bool: ...
@@ -205,5 +227,86 @@ def measure(
     wall_ns_max: int | None = None,
     repeat: int = 1,
     digest_memory: bool = False,
+    counted: bool = False,
 ) -> list[Measurement]:
     """Compiles a module once and runs it `repeat` times alone on this thread."""
+
+class ProofFailure(Exception):
+    """An error of the proof system; `args` is `(kind, message)`."""
+
+@final
+class ProofModel:
+    """A registered model with its weights, ready to run and to prove.
+
+    Registering checks every rule of docs/reference/proof-model.md, commits to the weights and is
+    deterministic. Holds about 32 bytes per padded weight.
+    """
+
+    def __new__(cls, model_json: str, weights: bytes) -> ProofModel:
+        """Registers a model from its JSON form and its weights (little-endian int16, back to back).
+
+        Raises:
+            ProofFailure: `invalid_model`, with the rule that is broken.
+        """
+
+    @property
+    def digest(self) -> bytes:
+        """D_M, 32 bytes: names the model."""
+
+    @property
+    def header(self) -> bytes:
+        """What a verifier needs of the model; has no weights."""
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one inference, from the shapes."""
+
+    def run(
+        self,
+        input: bytes,  # noqa: A002 – the tensor's usual name
+        *,
+        batch: int = 1,
+    ) -> bytes:
+        """Runs the model without proving: `batch` output tensors.
+
+        Raises:
+            ProofFailure: `invalid_data` when the input does not fit the model.
+        """
+
+    def prove(
+        self,
+        input: bytes,  # noqa: A002 – the tensor's usual name
+        *,
+        context: bytes,
+        batch: int = 1,
+    ) -> tuple[bytes, bytes]:
+        """Runs the model and proves it, bound to `context`: `(proof, output)`.
+
+        Raises:
+            ProofFailure: `invalid_data` when the input does not fit the model.
+        """
+
+def proof_verify(
+    header: bytes,
+    proof: bytes,
+    *,
+    input: bytes,  # noqa: A002 – the tensor's usual name
+    output: bytes,
+    context: bytes,
+    batch: int = 1,
+) -> None:
+    """Returns when the proof convinces: the model of `header` maps `input` to `output`.
+
+    The caller compares `proof_digest(header)` with the digest it trusts.
+
+    Raises:
+        ProofFailure: `rejected` when it does not convince, `invalid_data` or `invalid_model` when
+            the statement or the header is not well formed.
+    """
+
+def proof_digest(header: bytes) -> bytes:
+    """D_M of a header, 32 bytes.
+
+    Raises:
+        ProofFailure: `invalid_model` when it is not a header.
+    """

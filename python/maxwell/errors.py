@@ -4,6 +4,8 @@ An error's text says what failed and quotes the value; its `hint` says what to d
 changes its meaning: `maxwell explain MX1301` prints the paragraph of `EXPLANATIONS`.
 
 The hundreds digit is the subject: MX10xx configuration, MX11xx modules, MX12xx guests, MX13xx
+ledger and rewards, MX14xx energy, MX15xx auction, MX16xx receipts, MX19xx Maxwell itself (from
+MX1950 on its experiments).
 ledger and rewards, MX14xx energy, MX15xx auction, MX16xx proofs, MX19xx Maxwell itself.
 """
 
@@ -102,6 +104,13 @@ class InsufficientEnergy(LedgerError):
     default_code = "MX1301"
 
 
+class BadReceipt(LedgerError):
+    """A receipt, or the folder of a run, does not verify: it is not what its node signed."""
+
+    default_code = "MX1600"
+    exit_code = 1
+
+
 class EnergyError(MaxwellError):
     """Energy could not be measured or modelled as asked."""
 
@@ -114,10 +123,16 @@ class AuctionError(MaxwellError):
     default_code = "MX1500"
 
 
+class LabError(MaxwellError):
+    """An experiment of `maxwell lab` could not be run to its end."""
+
+    default_code = "MX1950"
+
+
 class ProofError(MaxwellError):
     """A model cannot be proved, or a proof or claim does not hold."""
 
-    default_code = "MX1600"
+    default_code = "MX1700"
 
 
 class InternalError(MaxwellError):
@@ -230,9 +245,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "the account's `funds` out: it is then the sum of its processes' funds."
     ),
     "MX1012": (
-        "A reward cannot be resolved as written: its resolver is unknown or not in this version, "
-        "an option does not fit the resolver, its regular expression does not compile or has not "
-        "exactly one capture group, or its Python function cannot be imported."
+        "A reward cannot be resolved as written: its resolver is unknown, an option does not fit "
+        "the resolver, its regular expression does not compile or has not exactly one capture "
+        "group, its Python function cannot be imported, or the text of its stream cannot be read, "
+        "is empty or has a symbol outside its alphabet."
     ),
     "MX1013": (
         "The power cap is not above the node's idle power. The idle draw is paid from the cap "
@@ -249,6 +265,25 @@ EXPLANATIONS: Final[dict[str, str]] = {
         '`dirs = {"/work" = "data"}` or as a list `dirs = ["data:/work:ro"]`; host paths are '
         "relative to the fleet file, below the cache folder (`cache:path`) or in an installed "
         "package (`pypi:package/folder`)."
+    ),
+    "MX1016": (
+        "A request rule has a secret header whose value is to come from an environment variable "
+        "that is not set. The operator exports it before the run; guests never see the value."
+    ),
+    "MX1017": (
+        "The cache folder, where compiled modules are kept, cannot be written to: its file system "
+        "is read-only or full, or a file is in its place. Nothing was started. "
+        "`MAXWELL_CACHE_DIR` names another folder; `maxwell doctor` shows which one is used."
+    ),
+    "MX1018": (
+        "Another run is writing to the run folder that was named. Two runs in one folder would "
+        "leave a mixture of both; the second is refused and nothing was started. The folder is "
+        "free again when the first run has ended, however it ends."
+    ),
+    "MX1019": (
+        "The command line does not parse: an unknown verb or option, a missing argument, or a "
+        "value that its option does not take. Nothing was started. `maxwell VERB --help` lists "
+        "what there is."
     ),
     "MX1100": (
         "The reference to a module or folder is malformed. It is a path, `pypi:package/path`, "
@@ -327,6 +362,11 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "settlement, or the slot holds credits that were never sent to it. This is a bug, or the "
         "shared mapping was damaged."
     ),
+    "MX1305": (
+        "A sponsor's pattern took too long on a line in deterministic mode. Otherwise such a line "
+        "is refused, after a time limit; a deterministic run may not depend on how fast the "
+        "machine is, and ends instead. Everything up to then is in the run folder."
+    ),
     "MX1400": (
         "Energy could not be measured or modelled as asked: a figure that a model needs is out of "
         "range."
@@ -343,75 +383,138 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "MX1500": "The auction refused a bid or a configuration: a price, rate or temperature is out "
     "of range.",
     "MX1600": (
+        "A receipt contradicts itself: its sums do not hold, a figure that only grows went down, "
+        "or it names another module or engine than its process. Whoever signed it signed something "
+        "false."
+    ),
+    "MX1601": (
+        "The node's key cannot be read or made. It is a PEM file (PKCS #8, Ed25519) that only its "
+        "owner may read, `node.key` in the folder that `maxwell key` names; MAXWELL_DATA_DIR moves "
+        "that folder. Maxwell never replaces a damaged key by itself: receipts signed with it "
+        "could no longer be told from a stranger's."
+    ),
+    "MX1602": (
+        "The bytes are not a receipt file: not deterministic CBOR (RFC 8949, section 4.2.1), "
+        "another structure than the documentation gives, beyond its bounds on depth and length, or "
+        "followed by further bytes. The message names the offset."
+    ),
+    "MX1603": (
+        "The file is of a version of the format that this Maxwell does not know. Verify it with "
+        "the version that wrote it, or a later one."
+    ),
+    "MX1604": (
+        "A signature does not belong to what it signs and the key of the run: the statement was "
+        "changed, or another key signed it."
+    ),
+    "MX1605": (
+        "The run was signed with another key than the one given with `--key`. Either the folder is "
+        "of another node, or it was made anew with a key of somebody else."
+    ),
+    "MX1606": (
+        "A receipt is not one of those that its batch was signed over: one was changed, removed, "
+        "added or put in another place. The message names the process where it can be told."
+    ),
+    "MX1607": (
+        "A process's receipts do not follow each other: each names the hash of the one before, and "
+        "one is missing, repeated or from another process."
+    ),
+    "MX1608": (
+        "The batches of a receipt file do not follow each other: each names the hash of the one "
+        "before, and one is missing, repeated or out of order."
+    ),
+    "MX1609": ("A statement or a receipt belongs to another run than the file it is in."),
+    "MX1610": (
+        "The receipt file ends in the middle of a batch. A run that was killed, or whose disk was "
+        "full, leaves such an end; so does cutting the file. Everything before it verifies."
+    ),
+    "MX1611": (
+        "The run's folder has receipts and no signed summary, so that nothing says whether all "
+        "receipts are there. A run that was killed has none; what its receipts say holds up to "
+        "the time of the last one."
+    ),
+    "MX1612": (
+        "The signed summary and the receipts disagree: on the number of batches or receipts, on "
+        "the last receipt of a process, or on a sum; or the credits or joules in it are not "
+        "conserved."
+    ),
+    "MX1613": (
+        "`report.json` is not the report that the summary was signed with, or one of its figures "
+        "is not what the receipts say. The message names the first such figure."
+    ),
+    "MX1614": (
+        "`events.jsonl` is not the log that the summary was signed with, or one of its events "
+        "contradicts the receipts. The message names the first such line."
+    ),
+    "MX1700": (
         "A model cannot be proved as asked, or a proof or a claim does not hold. The message names "
         "the part at fault."
     ),
-    "MX1601": (
+    "MX1701": (
         "The model's file cannot be read: it does not exist, is too large, is not ONNX, or was cut "
         "short. Nothing of it was used."
     ),
-    "MX1602": (
+    "MX1702": (
         "The model uses something that cannot be proved: an operator that Maxwell does not know, "
         "an option of a known one (groups, dilations, transA, a product of two activations), or "
         "an element type. The message names the node. Maxwell never skips or approximates what it "
         "does not know. `docs/how-to/prove-an-inference.md` lists what it does know."
     ),
-    "MX1603": (
+    "MX1703": (
         "The model is malformed or beyond a limit: shapes that do not fit each other, a tensor "
         "that claims more cells than the file holds, a name that is used before it is made (a "
         "cycle), too many nodes, operations, weights or cells."
     ),
-    "MX1604": (
+    "MX1704": (
         "The model could leave exact arithmetic for some input: an accumulator times its "
         "multiplier could reach 2^62, or a value could fall outside its table. The bound is "
         "static: it holds for all inputs within range, not only for those that occur. The message "
         "names the node and the figure. Smaller weights, int8 instead of int16, or a larger output "
         "scale help."
     ),
-    "MX1605": (
+    "MX1705": (
         "The input does not fit the model: another shape, a value outside the input's range, a "
         "batch beyond the limit, or numbers that are not finite."
     ),
-    "MX1606": (
+    "MX1706": (
         "The proof does not verify: it is damaged, was made for another model, input, output or "
         "context, or is false. Do not use its output."
     ),
-    "MX1607": (
+    "MX1707": (
         "No model of this name or digest is in the local store. `maxwell model list` shows what "
         "is there; `maxwell model register m.onnx` adds one."
     ),
-    "MX1608": (
+    "MX1708": (
         "The compiled module of this installation has no prover. Rebuild it with `make native`, or "
         "install a wheel that has one; import, inspection and the reference semantics work "
         "without."
     ),
-    "MX1609": (
+    "MX1709": (
         "The ONNX file asks for weights in another file. Maxwell reads one file only, so that a "
         "model cannot make it open paths of its author's choice. Save the model with its weights "
         "inside."
     ),
-    "MX1610": (
+    "MX1710": (
         "A package that proofs need is not installed. It belongs to the extra `proofs`: "
         "`pip install 'maxwell-hypervisor[proofs]'`."
     ),
-    "MX1611": (
+    "MX1711": (
         "The claim is malformed, not in canonical form, or its signature is not that of the "
         "process that it names. Nothing was accepted."
     ),
-    "MX1612": (
+    "MX1712": (
         "The claim is about something else than what it was checked against: another process, "
         "nonce, buyer's nonce, model, input or output."
     ),
-    "MX1613": "The claim has expired, by the time of the ledger that checks it. Nothing was paid.",
-    "MX1614": (
+    "MX1713": "The claim has expired, by the time of the ledger that checks it. Nothing was paid.",
+    "MX1714": (
         "This inference was paid for already: its nullifier, which is a hash of model, input and "
         "buyer's nonce, is on record. An inference is paid once, however often it is proved."
     ),
-    "MX1615": (
+    "MX1715": (
         "A file of the model store is damaged or does not fit its digest. Remove the model's "
         "folder and register the model again."
     ),
-    "MX1616": (
+    "MX1716": (
         "A commitment that hides weights was opened as often as its randomness allows; one more "
         "proof could tell something about them. Register the model again, which makes new "
         "randomness and a new digest."
@@ -420,6 +523,15 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "The node could not start or go on for want of something of the operating system: shared "
         "memory for the meters, a process for a cell, a core to pin it to. `maxwell doctor` shows "
         "what this machine offers and lacks."
+    ),
+    "MX1950": (
+        "An experiment needs a package that is not installed. The baselines of `maxwell lab` run "
+        "guests on the stock engine, the Python package `wasmtime`, which Maxwell itself does not "
+        'use: `pip install "maxwell-hypervisor[lab]"` installs it.'
+    ),
+    "MX1951": (
+        "A process of an experiment could not be started, ended by itself, or got no time. The "
+        "message carries its last words. No figure of that side is shown, since it would be wrong."
     ),
     "MX1900": (
         "An invariant of Maxwell broke. This is a bug, not something that you did: please report "

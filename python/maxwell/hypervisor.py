@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from maxwell.config import parse_fleet, process_name
+from maxwell.config import parse_fleet, parse_node, process_name
 from maxwell.config.table import Source
 from maxwell.errors import ConfigError, MaxwellError
 from maxwell.node.journal import Journal
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from maxwell.config import FleetConfig
     from maxwell.market.resolvers import Resolver
+    from maxwell.node.admission import Compiling
     from maxwell.node.record import ProcessRecord
     from maxwell.node.view import NodeView, ProcessView
 
@@ -41,6 +42,7 @@ Quantity: TypeAlias = str
 
 OnView: TypeAlias = "Callable[[NodeView], None]"
 OnOutput: TypeAlias = "Callable[[str, str, bytes, int], None]"
+OnCompile: TypeAlias = "Callable[[Compiling], None]"
 
 
 class Process:
@@ -148,6 +150,7 @@ class Hypervisor:
         }
         self._node: dict[str, object] = {k: v for k, v in given.items() if v is not None}
         self._node.update(node or {})
+        parse_node(self._node, source=Source("Hypervisor"))
         self._out = None if out is None else Path(out)
         self._on_epoch = on_epoch
         self._on_output = on_output
@@ -186,8 +189,9 @@ class Hypervisor:
             name: what processes subscribe to.
             sponsor: who pays.
             resolver: `"prime"`, `"regex"`, `"python:module:function"`, or a function that gets a
-                result line and returns whether it is worth paying.
-            pays: for each distinct result, such as `"5 mJ"`.
+                result line and returns whether it is worth paying; `"stream"` or `"predicate"`
+                pay by the bit.
+            pays: for each distinct result, such as `"5 mJ"`, or for each bit.
             options: the resolver's own keys, such as `pattern` and `direction`.
         """
         if not isinstance(resolver, str):
@@ -304,7 +308,9 @@ class Hypervisor:
             if self._out is not None:
                 from maxwell.observe.folder import RunFolder
 
-                RunFolder(self._out).create()
+                folder = RunFolder(self._out)
+                folder.create()
+                stack.callback(folder.release)
             try:
                 self.report = _run(
                     self.fleet(),
@@ -316,8 +322,8 @@ class Hypervisor:
                 )
             finally:
                 self._running = None
-        if self._out is not None:
-            self.report.save(self._out)
+            if self._out is not None:
+                self.report.save(self._out)
         return self.report
 
     def _started(self, node: Node) -> None:
@@ -370,6 +376,9 @@ def run_fleet(
     out: Path | None = None,
     on_view: OnView | None = None,
     on_output: OnOutput | None = None,
+    resolvers: Mapping[str, Resolver] | None = None,
+    until: Callable[[NodeView], bool] | None = None,
+    on_compile: OnCompile | None = None,
 ) -> Report:
     """Runs a fleet and returns its report; Ctrl-C and SIGTERM settle first.
 
@@ -378,13 +387,24 @@ def run_fleet(
         out: the run's folder, which exists; None keeps no events.
         on_view: called once an epoch.
         on_output: called with process, stream, data and bytes lost before it.
+        resolvers: resolvers by reward name, in place of what the configuration names.
+        until: called once an epoch; the run ends like one whose duration is over when it is True.
+        on_compile: called before the start for each module that takes time to compile.
 
     Raises:
         ConfigError: the fleet or the folder makes no sense; nothing has run then.
         GuestError: a module was refused; nothing has run then.
         InternalError: an invariant failed.
     """
-    return _run(config, out=out, on_view=on_view, on_output=on_output)
+    return _run(
+        config,
+        out=out,
+        on_view=on_view,
+        on_output=on_output,
+        resolvers=resolvers,
+        until=until,
+        on_compile=on_compile,
+    )
 
 
 def _run(
@@ -395,8 +415,16 @@ def _run(
     on_output: OnOutput | None,
     resolvers: Mapping[str, Resolver] | None = None,
     started: Callable[[Node], None] | None = None,
+    until: Callable[[NodeView], bool] | None = None,
+    on_compile: OnCompile | None = None,
 ) -> Report:
-    journal = Journal(out, on_view, on_output)
+    def show(view: NodeView) -> None:
+        if on_view is not None:
+            on_view(view)
+        if until is not None and until(view):
+            node.end("what it was run for is done")
+
+    journal = Journal(out, show, on_output, on_compile)
     try:
         node = Node(config, journal, resolvers=resolvers)
         if started is not None:
@@ -405,7 +433,8 @@ def _run(
             record = node.run()
     finally:
         journal.close()
-    return Report(record, run_dir=out)
+    seal = None if journal.receipts is None else journal.receipts.write_summary
+    return Report(record, run_dir=out, seal=seal)
 
 
 @contextmanager

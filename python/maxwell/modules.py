@@ -12,12 +12,13 @@ import importlib.metadata
 import importlib.resources
 import os
 import re
+import tempfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
-from maxwell.errors import ModuleError, choices_hint
+from maxwell.errors import ConfigError, ModuleError, choices_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,33 +79,105 @@ def resolve_folder(ref: str, base_dir: Path, *, environ: Mapping[str, str] | Non
         return _package_folder(ref, rest, variables)
     if colon and scheme == "cache":
         path = _below_cache(ref, rest, variables)
-        hint = f"{CACHE_VARIABLE} says where the cache is; prepare the fleet's inputs first"
+        hint = (
+            f"`make fleet` in a checkout prepares the inputs of the example fleet; they are looked "
+            f"for in {cache_dir(variables)} ({CACHE_VARIABLE} names another folder)"
+        )
     else:
-        path = base_dir / Path(ref).expanduser()
-        hint = "paths are relative to the fleet file"
+        path = _normal(base_dir / Path(ref).expanduser())
+        hint = _start_hint(ref, base_dir)
     if not path.is_dir():
         raise ModuleError(f"no such folder: {path}", code="MX1101", hint=hint)
     return path
 
 
+def resolve_file(ref: str, base_dir: Path, *, environ: Mapping[str, str] | None = None) -> Path:
+    """Returns a file that a fleet names for the host to read; it exists.
+
+    Args:
+        ref: a path, or `cache:path`.
+        base_dir: folder that a relative path starts from: the fleet file's.
+        environ: the environment; the process's own when None.
+
+    Raises:
+        ModuleError: MX1100 for a malformed path, MX1101 when it names no file.
+    """
+    scheme, colon, rest = ref.partition(":")
+    if colon and scheme == "cache":
+        path = _below_cache(ref, rest, os.environ if environ is None else environ)
+        hint = f"{CACHE_VARIABLE} says where the cache is; prepare the file first"
+    else:
+        path = base_dir / Path(ref).expanduser()
+        hint = "paths are relative to the fleet file"
+    if not path.is_file():
+        raise ModuleError(f"no such file: {path}", code="MX1101", hint=hint)
+    return path
+
+
 def cache_dir(environ: Mapping[str, str]) -> Path:
-    """Returns Maxwell's cache folder: `$MAXWELL_CACHE_DIR`, else the user's by convention."""
+    """Returns Maxwell's cache folder.
+
+    That is `$MAXWELL_CACHE_DIR`; else, when this package lies in a checkout, the checkout's
+    `.cache/maxwell`, where `make` prepares the inputs of the example fleet; else the user's.
+    """
     given = environ.get(CACHE_VARIABLE, "")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("maxwell"))
+    if given:
+        return Path(given)
+    checkout = _checkout()
+    if checkout is not None:
+        return checkout / ".cache" / "maxwell"
+    return Path(platformdirs.user_cache_dir("maxwell"))
+
+
+def make_cache(folder: Path) -> None:
+    """Makes the cache folder, or a folder in it, and writes a file there to see that it can.
+
+    Raises:
+        ConfigError: MX1017 when it cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the cache folder: {folder}: {error.strerror}",
+            code="MX1017",
+            hint=f"set {CACHE_VARIABLE} to a folder that you can write to",
+        ) from error
+
+
+def _checkout() -> Path | None:
+    """Returns the repository that this package is imported from; None for an installed one."""
+    folder = Path(__file__).resolve().parents[2]
+    ours = (folder / "Makefile", folder / "tools" / "prepare_fleet.py", folder / "Cargo.toml")
+    return folder if all(file.is_file() for file in ours) else None
 
 
 def _from_path(ref: str, base_dir: Path) -> Path:
-    path = base_dir / Path(ref).expanduser()
+    path = _normal(base_dir / Path(ref).expanduser())
     if path.is_file():
         return path
     what = "module is a folder" if path.is_dir() else "no such module"
     folder = path.parent
     if not folder.is_dir():
-        hint = f"there is no folder {folder}; paths are relative to the fleet file"
+        hint = f"there is no folder {folder}; {_start_hint(ref, base_dir)}"
     else:
         names = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".wasm")[:256]
         hint = choices_hint(path.name, names) if names else f"no .wasm file in {folder}"
     raise ModuleError(f"{what}: {path}", code="MX1101", hint=hint)
+
+
+def _normal(path: Path) -> Path:
+    """Returns the path without `..`, which may lead through links; others stay as written."""
+    return path.resolve() if ".." in path.parts else path
+
+
+def _start_hint(ref: str, base_dir: Path) -> str:
+    """Says where a path of a fleet starts from."""
+    if Path(ref).expanduser().is_absolute():
+        return "the path is absolute: check it"
+    return f"relative paths start from {base_dir}"
 
 
 def _from_package(ref: str, rest: str, environ: Mapping[str, str]) -> Path:

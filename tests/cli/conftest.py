@@ -37,6 +37,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
+    # The user's own key is none of the tests' business.
+    monkeypatch.setenv("MAXWELL_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
 
 
@@ -72,7 +74,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def subprocess_maxwell(
-    *arguments: str, cwd: Path, env: dict[str, str] | None = None
+    *arguments: str, cwd: Path, env: dict[str, str] | None = None, errors: str = "strict"
 ) -> subprocess.CompletedProcess[str]:
     """Runs the command line as a process of its own."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "python"), **(env or {})}
@@ -83,6 +85,7 @@ def subprocess_maxwell(
         env=environment,
         capture_output=True,
         text=True,
+        errors=errors,
         timeout=50,
         check=False,
     )

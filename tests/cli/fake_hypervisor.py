@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from maxwell.config import FleetConfig
+    from maxwell.node.admission import Compiling
 
 OUTCOMES = get_args(Outcome)
 
@@ -38,6 +39,7 @@ class FakeHypervisor(ModuleType):
         self.epoch_s = 0.0
         self.stdout = b""
         self.warnings: tuple[str, ...] = ()
+        self.compiling: Compiling | None = None
         self.seen: FleetConfig | None = None
 
     def run_fleet(
@@ -47,9 +49,12 @@ class FakeHypervisor(ModuleType):
         out: Path | None,
         on_view: Callable[[NodeView], None],
         on_output: Callable[[str, str, bytes, int], None],
+        on_compile: Callable[[Compiling], None],
     ) -> Report:
         """Runs made-up guests under the configuration's names."""
         self.seen = config
+        if self.compiling is not None:
+            on_compile(self.compiling)
         run = MadeUpRun(
             [_guest(process.name, process.funds_uj) for process in config.processes],
             seconds=(config.node.duration_ns or 8_000_000_000) / 1e9,

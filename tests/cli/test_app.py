@@ -66,6 +66,8 @@ def test_every_verb_has_help_and_the_common_options(maxwell: Maxwell, verb: str)
     assert done.err == ""
     for option in ("--debug", "--no-progress", "--quiet", "--verbose"):
         assert option in done.out
+    # A raw docstring would show click's mark for a block as it is written.
+    assert "\\" not in done.out
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -82,6 +84,9 @@ def test_the_list_of_verbs_and_the_verbs_agree(verb: str) -> None:
         (("rnu",), "no such verb: 'rnu'", "did you mean `maxwell run`?"),
         (("fleet.toml",), "no such verb: 'fleet.toml'", "maxwell run fleet.toml"),
         (("zzz",), "no such verb: 'zzz'", "verbs: " + ", ".join(VERBS)),
+        (("ps",), "no such verb: 'ps'", "`maxwell why NAME`"),
+        (("top",), "no such verb: 'top'", "live table"),
+        (("ls",), "no such verb: 'ls'", "ls runs"),
         (("run",), "missing argument 'FLEET.toml|MODULE.wasm'", "`maxwell run --help` lists the"),
         (("--nope",), "no such option '--nope'", "`maxwell --help` lists the options"),
         (("run", "x.wasm", "--budget", "1J", "--power", "1W"), "--budget and --power", "--help"),
@@ -100,6 +105,20 @@ def test_a_wrong_command_line_is_exit_2(
     assert lines[1] == ""
     assert lines[2].startswith("hint: ")
     assert hint in lines[2]
+    assert lines[0].endswith(" [MX1019]")
+
+
+def test_help_is_a_verb_too(maxwell: Maxwell) -> None:
+    assert maxwell("help") == maxwell("--help")
+    assert maxwell("help", "run") == maxwell("run", "--help")
+    assert maxwell("help", "rnu").code == 2
+
+
+def test_the_defaults_are_in_the_help(maxwell: Maxwell) -> None:
+    text = " ".join(maxwell("run", "--help").out.split())
+    assert "[default: 10J for a module;" in text
+    assert "[default: runs/NAME-N; none for a module]" in text
+    assert "an earlier run in it is replaced" in text
 
 
 def test_an_unexpected_error_is_a_bug_and_125(

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from cli.conftest import REPOSITORY, subprocess_maxwell
+from maxwell.observe.folder import RunFolder
 
 pytest.importorskip("maxwell._native")
 pytestmark = pytest.mark.native
@@ -56,7 +57,10 @@ funds = "1 J"
 
 
 def report_of(folder: Path) -> dict[str, Any]:
-    """Reads a run's report and checks that its books balance."""
+    """Reads a run's report and checks that its books balance, and that its receipts hold."""
+    audit = subprocess_maxwell("audit", ".", "--json", cwd=folder)
+    assert json.loads(audit.stdout)["violation"] is None
+    assert audit.returncode == 0, audit.stderr
     data: dict[str, Any] = json.loads((folder / "report.json").read_text())
     credits = {name: int(value) for name, value in data["credits"].items()}
     assert data["conservation_ok"] is True
@@ -115,7 +119,7 @@ def test_deterministic_runs_are_equal_byte_by_byte(tmp_path: Path) -> None:
         done = subprocess_maxwell("run", "fleet.toml", "--out", name, "--quiet", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         report_of(tmp_path / name)
-    for file in ("report.json", "events.jsonl", "prices.svg"):
+    for file in ("report.json", "events.jsonl", "prices.svg", "receipts.cbor", "summary.cbor"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
 
 
@@ -169,6 +173,48 @@ def test_what_is_no_program_is_not_runnable(tmp_path: Path, content: bytes, code
     assert "Traceback" not in done.stderr
 
 
+def test_a_fleet_that_is_refused_has_not_run(tmp_path: Path) -> None:
+    """No line says that it runs, and no folder is left."""
+    (tmp_path / "x").mkdir()
+    (tmp_path / "text.wasm").write_text("not wasm")
+    (tmp_path / "fleet.toml").write_text('[[process]]\nname = "x"\nmodule = "x/../text.wasm"\n')
+    done = subprocess_maxwell("run", "fleet.toml", cwd=tmp_path)
+    assert done.returncode == 126
+    assert done.stderr.startswith(f"error: process 'x': {tmp_path}/text.wasm: ")
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_runs_at_the_same_time_keep_apart(tmp_path: Path) -> None:
+    """Three runs without a folder get one each; of two in one folder the second is refused."""
+    (tmp_path / "fleet.toml").write_text(DETERMINISTIC.replace('"3 s"', '"500 ms"'))
+
+    def start(*arguments: str) -> subprocess.Popen[str]:
+        code = "import sys; from maxwell.cli import main; sys.exit(main())"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, "run", "fleet.toml", "--quiet", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY / "python")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    runs = [start() for _ in range(3)]
+    for run in runs:
+        _, err = run.communicate(timeout=50)
+        assert run.returncode == 0, err
+    assert sorted(folder.name for folder in (tmp_path / "runs").iterdir()) == [
+        "fleet-1", "fleet-2", "fleet-3",
+    ]  # fmt: skip
+    for number in (1, 2, 3):
+        report_of(tmp_path / f"runs/fleet-{number}")
+    held = RunFolder(tmp_path / "out")
+    held.create()
+    done = subprocess_maxwell("run", "fleet.toml", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: another run is writing to out [MX1018]")
+
+
 def test_a_full_disk_does_not_stop_a_run(tmp_path: Path) -> None:
     """The event file is a link to `/dev/full`: each write fails, the run and the report do not."""
     out = tmp_path / "run"
@@ -199,3 +245,51 @@ def test_a_full_disk_does_not_stop_a_run(tmp_path: Path) -> None:
 
 def test_the_samples_are_there() -> None:
     assert {path.stem for path in SAMPLES.glob("*.wasm")} >= {"hello", "scientist", "leech", "hog"}
+
+
+@pytest.mark.parametrize("kind", ["a file", "a folder of the kernel"])
+def test_a_cache_that_cannot_be_written_is_the_users_to_mend(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "file").write_text("")
+    cache = tmp_path / "file" if kind == "a file" else Path("/proc/nope")
+    environment = {"MAXWELL_CACHE_DIR": str(cache)}
+    done = subprocess_maxwell("run", "samples:hello.wasm", cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: cannot write the cache folder: {cache}")
+    assert "[MX1017]\n\nhint: set MAXWELL_CACHE_DIR" in done.stderr
+    doctor = subprocess_maxwell("doctor", cwd=tmp_path, env=environment)
+    assert "cannot write the cache folder" in doctor.stdout
+    assert doctor.returncode == 125
+
+
+def test_verbose_says_what_is_done(tmp_path: Path) -> None:
+    """Once compiling, once from the cache; -vv tells of each event too."""
+    environment = {"MAXWELL_CACHE_DIR": str(tmp_path / "cache")}
+    arguments = ("run", "samples:hello.wasm", "--deterministic", "--out", "run")
+    cold, warm = (
+        subprocess_maxwell(*arguments, flag, cwd=tmp_path, env=environment).stderr
+        for flag in ("-v", "-vv")
+    )
+    assert "hello.wasm: compiled in " in cold
+    assert f"hello.wasm: from the cache {tmp_path / 'cache'}" in warm
+    for text in (cold, warm):
+        assert "cell 0: process " in text
+        assert "run folder run\n" in text
+    assert " spawned hello" in warm
+    assert " spawned hello" not in cold
+
+
+@pytest.mark.slow
+def test_a_cold_cache_is_no_silence(tmp_path: Path) -> None:
+    """Compiling CPython takes seconds; the line says so before the run starts."""
+    module = REPOSITORY / ".cache/maxwell/fleet/cpython/python3.11.wasm"
+    if not module.exists():
+        pytest.skip("`make fleet` has not run")
+    (tmp_path / "fleet.toml").write_text(
+        f'[node]\nbudget = "5 J"\n[[process]]\nname = "python"\nmodule = "{module}"\n'
+        'funds = "5 J"\n'
+        '[[process]]\nname = "hello"\nmodule = "samples:hello.wasm"\nfunds = "0 J"\n'
+    )
+    environment = {"MAXWELL_CACHE_DIR": str(tmp_path / "cache")}
+    done = subprocess_maxwell("run", "fleet.toml", cwd=tmp_path, env=environment)
+    line = f"compiling python3.11.wasm (2 of 2, kept in {tmp_path / 'cache/compiled'})"
+    assert line in done.stderr.splitlines(), done.stderr

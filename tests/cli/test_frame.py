@@ -32,7 +32,7 @@ def test_there_is_one_version() -> None:
 
 def test_every_run_time_dependency_is_pinned_within_its_range() -> None:
     for requirement in pyproject()["project"]["dependencies"]:
-        match = re.fullmatch(r"([a-z]+)>=([0-9.]+)(?:,<([0-9]+))?", requirement)
+        match = re.fullmatch(r"([a-z][a-z0-9]*)>=([0-9.]+)(?:,<([0-9]+))?", requirement)
         assert match is not None, requirement
         name, least, below = match.groups()
         pinned = [int(part) for part in pins()[name].split(".")]

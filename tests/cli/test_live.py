@@ -77,6 +77,24 @@ def test_a_terminal_gets_a_live_table_and_then_the_report(tmp_path: Path, column
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")
 
 
+def test_frames_are_whole_and_overwrite_each_other(tmp_path: Path) -> None:
+    """Each frame lies between the marks of synchronised output and erases no line it will draw."""
+    _, shown = run_on_a_terminal(tmp_path, "demo")
+    frames = shown.split("\x1b[?2026h")[1:]
+    assert len(frames) > 3
+    for frame in frames:
+        assert "\x1b[?2026l" in frame
+    assert "\x1b[2K" not in shown
+    drawn = [plain(frame.split("\x1b[?2026l")[0]) for frame in frames]
+    assert len({frame.count("\n") for frame in drawn}) == 1
+
+
+def test_verbose_lines_do_not_run_through_the_table(tmp_path: Path) -> None:
+    _, shown = run_on_a_terminal(tmp_path, "demo", "-v")
+    assert "\x1b[?2026h" not in shown
+    assert "run folder runs/demo-1" in plain(shown)
+
+
 def test_no_progress_on_a_terminal_is_only_the_report(tmp_path: Path) -> None:
     code, shown = run_on_a_terminal(tmp_path, "demo", "--no-progress")
     assert code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from cli.conftest import REPOSITORY, Maxwell
 from cli.fake_hypervisor import FakeHypervisor
 from maxwell.cli.demo import demo_text
+from maxwell.node.admission import Compiling
 
 FLEET = """
 [node]
@@ -131,6 +133,59 @@ def test_a_failed_conservation_wins_over_an_interrupt(
     assert maxwell("run", fleet).code == 125
 
 
+def test_an_interrupted_run_says_so_and_asks_about_no_one_it_stopped(
+    maxwell: Maxwell, hypervisor: FakeHypervisor, here: Path
+) -> None:
+    fleet = FLEET.replace('"worker"', '"killed-1"')
+    (here / "fleet.toml").write_text(fleet)
+    hypervisor.interrupted = True
+    done = maxwell("run", "fleet.toml")
+    assert ", interrupted by Ctrl-C or SIGTERM: " in done.out.splitlines()[0]
+    assert "1 killed" in done.out.splitlines()[0]
+    assert "why leech" in done.err
+    assert "why killed-1" not in done.err
+
+
+def test_a_run_that_replaces_another_says_so(
+    maxwell: Maxwell, hypervisor: FakeHypervisor, fleet: str
+) -> None:
+    del hypervisor
+    assert "replacing" not in maxwell("run", fleet, "--out", "out").err
+    err = maxwell("run", fleet, "--out", "out").err
+    assert re.match(r"out: replacing the run of \d\d:\d\d\n", err)
+    assert maxwell("run", fleet, "--out", "out", "--quiet").err == ""
+
+
+def test_what_a_power_cap_minted_is_shown(
+    maxwell: Maxwell, hypervisor: FakeHypervisor, fleet: str
+) -> None:
+    del hypervisor
+    out = maxwell("run", fleet, "--power", "9W").out
+    assert re.search(r"^power +cap 9\.00 W: minted ", out, re.MULTILINE)
+    assert not re.search(r"^power ", maxwell("run", fleet).out, re.MULTILINE)
+
+
+def test_a_compilation_that_is_waited_for_is_a_line(
+    maxwell: Maxwell, hypervisor: FakeHypervisor, here: Path, fleet: str
+) -> None:
+    """And the line that the fleet runs comes after what could still refuse it."""
+    hypervisor.compiling = Compiling(file="a.wasm", number=3, total=6, cache=here)
+    lines = maxwell("run", fleet).err.splitlines()
+    assert lines[0] == f"compiling a.wasm (3 of 6, kept in {here})"
+    assert lines[1] == "running fleet.toml: 2 processes, at most 8.0 s"
+    assert "compiling" not in maxwell("run", fleet, "--quiet").err
+    assert "compiling" not in maxwell("run", "samples:hello.wasm").err
+
+
+def test_a_name_with_a_blank_gives_a_plain_folder(
+    maxwell: Maxwell, hypervisor: FakeHypervisor, here: Path
+) -> None:
+    del hypervisor
+    (here / "my fleet.toml").write_text(FLEET)
+    assert maxwell("run", "my fleet.toml").code == 0
+    assert (here / "runs/my-fleet-1/report.json").exists()
+
+
 def test_warnings_are_shown_and_kept(
     maxwell: Maxwell, hypervisor: FakeHypervisor, here: Path, fleet: str
 ) -> None:
@@ -223,6 +278,8 @@ def test_exit_codes_of_a_module(
         (("samples:hello.wasm", "--budget", "5"), 2, "'5' has no unit"),
         (("samples:hello.wasm", "--env", "X"), 2, "--env: not NAME=VALUE: 'X'"),
         (("samples:hello.wasm", "--dir", "absent:/x"), 2, "absent"),
+        (("samples:hello.wasm", "--dir", "/nosuch:/x"), 2, "the path is absolute: check it"),
+        (("../x/../nope.wasm",), 127, "/nope.wasm"),
     ],
 )
 def test_what_cannot_run_says_why(

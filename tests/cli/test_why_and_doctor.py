@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from cli.conftest import Maxwell
+from cli.conftest import Maxwell, subprocess_maxwell
 from maxwell.cli.checks import (
     check_cgroup,
     check_hwmon,
@@ -41,9 +43,72 @@ def test_why_as_json(maxwell: Maxwell, run_dir: Path) -> None:
     assert data["outcome"] == "bankrupt"
 
 
-def test_why_takes_the_newest_run(maxwell: Maxwell, run_dir: Path, here: Path) -> None:
-    shutil.copytree(run_dir, here / "runs/fleet-1")
-    assert maxwell("why", "hog").code == 0
+def test_why_takes_the_newest_run_and_names_it(
+    maxwell: Maxwell, run_dir: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the folder above `runs`, from `runs`, and from a run's own folder."""
+    for number, t in ((1, 2_000_000_000), (2, 1_000_000_000)):
+        shutil.copytree(run_dir, here / f"runs/fleet-{number}")
+        os.utime(here / f"runs/fleet-{number}/report.json", (t, t))
+    for folder, name in ((".", "runs/fleet-1"), ("runs", "fleet-1"), ("fleet-2", ".")):
+        monkeypatch.chdir(folder)
+        done = maxwell("why", "hog")
+        assert done.code == 0
+        assert done.err.startswith(f"run: {name} (20")
+        assert done.out.startswith("hog: bankrupt at ")
+        assert maxwell("why", "hog", "--quiet").err == ""
+    assert maxwell("why", "hog", "--run", ".").code == 0
+
+
+def test_why_tells_times_and_energies_in_one_form(maxwell: Maxwell, run_dir: Path) -> None:
+    """The time of death is the same text wherever it stands."""
+    text = maxwell("why", "leech", "--run", str(run_dir)).out
+    end = re.match(r"leech: bankrupt at ([0-9.]+ s) ", text)
+    assert end is not None
+    assert re.search(rf"0\.1 s +{end[1]}|100 ms +{end[1]}", text)
+    energies = re.findall(r"([0-9.,]+) [mµk]?J\b", text)
+    digits = [energy.replace(".", "").replace(",", "").lstrip("0") for energy in energies]
+    assert {len(figure) for figure in digits if figure} == {3}
+
+
+def test_logs_print_what_a_process_wrote(run_dir: Path, here: Path) -> None:
+    folder = here / "runs/fleet-1"
+    shutil.copytree(run_dir, folder)
+    (folder / "output").mkdir(exist_ok=True)
+    (folder / "output/leech.stdout").write_bytes(b"nonce 1\n\xff")
+    (folder / "output/leech.stderr").write_bytes(b"warm\n")
+    command = ("logs", "leech", "--run", str(folder))
+    done = subprocess_maxwell(*command, cwd=here, env={"PYTHONUTF8": "1"}, errors="surrogateescape")
+    assert (done.returncode, done.stderr) == (0, "warm\n")
+    assert done.stdout == "nonce 1\n\udcff"
+
+
+def test_logs_of_nothing(maxwell: Maxwell, run_dir: Path) -> None:
+    done = maxwell("logs", "lech", "--run", str(run_dir))
+    assert done.code == 2
+    assert "did you mean 'leech'" in done.err
+    done = maxwell("logs", "leech", "--run", str(run_dir))
+    assert done.code == 2
+    assert "error: no output of 'leech' in " in done.err
+
+
+def test_a_run_that_was_killed_is_told_as_one(maxwell: Maxwell, run_dir: Path, here: Path) -> None:
+    """Its events stop in the middle: no cell died, and no figure is invented."""
+    folder = here / "run"
+    folder.mkdir()
+    lines = (run_dir / "events.jsonl").read_text().splitlines(keepends=True)
+    (folder / "events.jsonl").write_text("".join(lines[: len(lines) // 4]))
+    done = maxwell("why", "primes", "--run", "run")
+    assert done.code == 0
+    assert "primes: lost at " in done.out
+    assert "The run itself was killed" in done.out
+    assert "cell" not in done.out
+    assert " 0 slices" not in done.out
+    assert "back" not in done.out
+    (folder / "events.jsonl").write_text("")
+    done = maxwell("why", "primes", "--run", "run")
+    assert done.code == 2
+    assert "the run was killed, or is looked at, before it had started" in done.err
 
 
 @pytest.mark.parametrize(
@@ -51,7 +116,7 @@ def test_why_takes_the_newest_run(maxwell: Maxwell, run_dir: Path, here: Path) -
     [
         (("lech", "--run", "{run}"), "no such process in this run: 'lech'", "did you mean 'leech'"),
         (("leech", "--run", "absent"), "cannot read the report", "--run DIR"),
-        (("leech",), "no finished run", "--run DIR"),
+        (("leech",), "no run: ", "--run DIR"),
     ],
 )
 def test_why_of_nothing(

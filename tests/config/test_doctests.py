@@ -9,7 +9,13 @@ import sys
 
 import pytest
 
-MODULES = ["maxwell.units", "maxwell.config.single", "maxwell.market.primes"]
+MODULES = [
+    "maxwell.units",
+    "maxwell.config.single",
+    "maxwell.lab.result",
+    "maxwell.lab.sweep",
+    "maxwell.market.primes",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maxwell.config import FleetConfig, NodeConfig, load_fleet, parse_fleet, single_module
+from maxwell.config import (
+    FleetConfig,
+    NodeConfig,
+    fleet_warnings,
+    load_fleet,
+    parse_fleet,
+    single_module,
+)
 from maxwell.config.records import DirConfig
 
 FULL = """
@@ -232,7 +239,19 @@ def test_single_module(base: Path) -> None:
 def test_single_module_under_a_power_cap(base: Path) -> None:
     fleet = single_module("x.wasm", node={"power": "3 W"}, base_dir=base)
     assert fleet.node.power_mw == 3_000
-    assert fleet.processes[0].funds_uj == 20_000_000
+    assert fleet.income_shares_ppm == {"x": 1_000_000}
+    (process,) = fleet.processes
+    assert (process.account, process.funds_uj, process.top_up) == ("x", 2_000_000, True)
+    assert fleet_warnings(fleet) == ()
+
+
+def test_a_power_cap_without_shares_is_warned_of(base: Path) -> None:
+    fleet = parse_fleet(
+        {"node": {"power": "12 W"}, "process": [{"name": "x", "module": "x.wasm"}]}, base
+    )
+    (warning,) = fleet_warnings(fleet)
+    assert warning.startswith("power mints nothing: no account has an income_share")
+    assert "20 J" in warning
 
 
 @pytest.mark.parametrize(

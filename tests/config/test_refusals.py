@@ -17,6 +17,8 @@ PROCESS = '[[process]]\nname = "p"\nmodule = "x.wasm"\n'
 SPONSOR = '[[sponsor]]\nname = "s"\nescrow = "1 J"\n'
 REWARD = '[[reward]]\nname = "r"\nsponsor = "s"\npays = "1 mJ"\nresolver = "prime"\n'
 REGEX = REWARD.replace('"prime"', '"regex"')
+STREAM = REWARD.replace('"prime"', '"stream"')
+PREDICATE = REWARD.replace('"prime"', '"predicate"')
 
 # name: (text, code, what the message says, what the hint says)
 CASES: dict[str, tuple[str, str, str, str]] = {
@@ -36,7 +38,7 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     "bare number": (PROCESS + "funds = 5\n", "MX1005", ":4: process 'p': funds: 5 has", '"5 J"'),
     "wrong kind": (PROCESS + 'funds = "5 W"\n', "MX1005", "'5 W'", "measures power"),
     "negative budget": ('[node]\nbudget = "-5 J"\n' + PROCESS, "MX1006", "'-5 J'", ""),
-    "zero budget": ('[node]\nbudget = "0 J"\n' + PROCESS, "MX1006", "'0 J'", ""),
+    "zero budget": ('[node]\nbudget = "0 J"\n' + PROCESS, "MX1006", "must be above zero: '0 J'", '"1 uJ"'),
     "absurd budget": ('[node]\nbudget = "1e30 J"\n' + PROCESS, "MX1006", "'1e30 J'", "unit"),
     "no cells": ("[node]\ncells = 0\n" + PROCESS, "MX1006", "cells: out of range: 0", "from 1"),
     "too many cells": ("[node]\ncells = 900\n" + PROCESS, "MX1006", "cells: 900", "cells = "),
@@ -61,9 +63,10 @@ CASES: dict[str, tuple[str, str, str, str]] = {
         "".join(PROCESS.replace('"p"', f'"p{i}"') + "count = 1024\n" for i in range(5)),
         "MX1006", "5120 processes", "4096",
     ),
-    "memory small": (PROCESS + 'memory_max = "1 KiB"\n', "MX1006", "'1 KiB'", ""),
+    "prime's key": (SPONSOR + REWARD.replace('"prime"', '"python:a:b"') + "from = 2\n" + PROCESS, "MX1001", "unknown option 'from' of a python resolver", ""),
+    "memory small": (PROCESS + 'memory_max = "1 KiB"\n', "MX1006", "too small: '1 KiB'", '"64 KiB"'),
     "memory big": (PROCESS + 'memory_max = "5 GiB"\n', "MX1006", "'5 GiB'", "4 GiB"),
-    "horizon zero": (PROCESS + 'horizon = "0 J"\n', "MX1006", "'0 J'", ""),
+    "horizon zero": (PROCESS + 'horizon = "0 J"\n', "MX1006", "must be above zero: '0 J'", '"1 uJ"'),
     "args text": (PROCESS + 'args = "a b"\n', "MX1004", "expected a list of texts", ""),
     "args numbers": (PROCESS + "args = [1]\n", "MX1004", "args", ""),
     "args nul": (PROCESS + 'args = ["a\\u0000"]\n', "MX1006", "NUL", ""),
@@ -101,8 +104,37 @@ CASES: dict[str, tuple[str, str, str, str]] = {
     "unknown resolver": (
         PROCESS + SPONSOR + REWARD.replace('"prime"', '"primes"'), "MX1012", "'primes'", "'prime'"
     ),
-    "stream": (
-        PROCESS + SPONSOR + REWARD.replace('"prime"', '"stream"'), "MX1012", "not in this", "regex"
+    "quality of nothing": (
+        "[node]\nquality_bits_per_joule = 0\n" + PROCESS, "MX1006", "quality_bits_per_joule", "from 1"
+    ),
+    "stream without a text": (PROCESS + SPONSOR + STREAM, "MX1012", "'file' is missing", "text"),
+    "stream option": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nchunks = 2\n', "MX1001", "'chunks'", "'chunk'"
+    ),
+    "stream chunk": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nchunk = 257\n', "MX1012", "'257'", "1 to 256"
+    ),
+    "stream chunk of a text": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nchunk = "nan"\n', "MX1012", "'nan'", "1 to 256"
+    ),
+    "stream alphabet": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\nalphabet = "aa"\n', "MX1012", "'aa'", "bytes"
+    ),
+    "stream deadline": (
+        PROCESS + SPONSOR + STREAM + 'file = "t"\ndeadline = "soon"\n', "MX1005", "'soon'", "s"
+    ),
+    "predicate test": (
+        PROCESS + SPONSOR + PREDICATE + 'test = "prim"\n', "MX1012", "'prim'", "'prime'"
+    ),
+    "predicate option": (
+        PROCESS + SPONSOR + PREDICATE + "form = 3\n", "MX1001", "'form'", "'from'"
+    ),
+    "predicate range": (
+        PROCESS + SPONSOR + PREDICATE + "from = 9\nto = 5\n", "MX1012", "'5'", "from 9"
+    ),
+    "resolver near stream": (
+        PROCESS + SPONSOR + REWARD.replace('"prime"', '"streams"'), "MX1012", "'streams'",
+        "'stream'",
     ),
     "prime option": (PROCESS + SPONSOR + REWARD + "form = 1\n", "MX1001", "'form'", "'from'"),
     "prime range": (PROCESS + SPONSOR + REWARD + "from = 9\nto = 5\n", "MX1012", "9 to 5", "≤"),

@@ -19,9 +19,10 @@ import pytest
 from maxwell.node.view import NodeView
 from maxwell.observe.events import read_events
 from support.fleets import Run, process, run
-from support.guests import SLEEP_FOREVER, hostile_set, program, write
+from support.guests import REPOSITORY, SLEEP_FOREVER, hostile_set, program, write
 from support.program import (
     assert_no_inside_view,
+    assert_refused,
     await_true,
     cells_of,
     environment,
@@ -127,6 +128,40 @@ def test_deaths_of_cells_do_not_add_up_to_an_end(tmp_path: Path) -> None:
     assert "deadline" in result.outcomes.values()
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_killed_cell_makes_no_debt_of_stakes(tmp_path: Path, deterministic: bool) -> None:
+    """Stakes that were locked, and those that nobody has booked yet, are still in the lease."""
+    killer = CellKiller(1)
+    result = run(
+        [
+            process(name, f"samples:{name}.wasm", funds="2 J", rewards=["text"])
+            for name in ("learner", "noise", "copier", "looper")
+        ],
+        sponsors=[{"name": "reader", "escrow": "2 J"}],
+        rewards=[
+            {
+                "name": "text",
+                "sponsor": "reader",
+                "resolver": "stream",
+                "file": str(REPOSITORY / "examples/information/devil.txt"),
+                "pays": "3 uJ",
+            }
+        ],
+        deterministic=deterministic,
+        duration="1 s",
+        on_view=killer,
+        out=tmp_path / "run",
+    )
+    assert len(killer.killed) == 1
+    assert result.outcomes["looper"] == "lost"
+    for record in result.report.record.processes:
+        out = record.paid_credits + record.stake_lost_credits + record.returned_credits
+        assert out == 2_000_000 + record.earned_credits, record.name
+    assert result.report.credits.escrowed == 2_000_000 + sum(
+        p.stake_lost_credits - p.earned_credits for p in result.report.record.processes
+    )
+
+
 def test_the_only_cell_is_killed(tmp_path: Path) -> None:
     result = run(
         [process("a", "samples:spin.wasm", funds="9 J")],
@@ -198,9 +233,22 @@ def test_a_killed_parent_takes_its_cells_along(tmp_path: Path) -> None:
         assert why.code == 0, why.err
         assert why.out.startswith(b"loop: lost ")
         assert "no report" in why.err
+        assert_receipts_hold_as_far_as_they_go(tmp_path)
         done = maxwell("run", "samples:hello.wasm", "--deterministic", cwd=tmp_path)
         assert done.code == 0
         assert leftovers(child.pid) == []
+
+
+def assert_receipts_hold_as_far_as_they_go(cwd: Path) -> None:
+    """What was signed before the kill verifies; that the rest is missing is the violation."""
+    done = maxwell("audit", "run", cwd=cwd)
+    assert_refused(done, 1, "MX1611", "summary.cbor is missing")
+    assert b"receipts  ok " in done.out
+    done = maxwell("receipt", "verify", "run", cwd=cwd)
+    assert done.code == 0, done.err
+    data = (cwd / "run/receipts.cbor").read_bytes()
+    (cwd / "run/receipts.cbor").write_bytes(data[:-3])
+    assert_refused(maxwell("audit", "run", cwd=cwd), 1, "MX1610", "torn after")
 
 
 def count_events(folder: Path, name: str) -> int:
@@ -234,6 +282,26 @@ def test_a_parent_killed_while_compiling_leaves_nothing(tmp_path: Path) -> None:
         await_true("the helper is gone", lambda: not any(is_running(p) for p in helpers))
 
 
+def test_an_admission_process_dies_with_its_parent() -> None:
+    """Goal: not even one that hangs is left. Method: a parent whose helper asks as admission does
+    and then sleeps is killed; a helper that comes too late sees that its parent has gone."""
+    helper = (
+        "import os, time; from maxwell.node.admit import die_with_parent; "
+        "print(os.getpid(), die_with_parent(os.getppid()), die_with_parent(1 << 30), flush=True); "
+        "time.sleep(600)"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {helper!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        pid, asked, late = child.stdout.readline().split()
+        assert (asked, late) == ("True", "False")
+        assert is_running(int(pid))
+        child.kill()
+    await_true("the helper is gone", lambda: not is_running(int(pid)))
+
+
 def children_of(pid: int, word: bytes) -> list[int]:
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*"):
@@ -263,6 +331,8 @@ def test_an_interrupted_fleet_settles_first(tmp_path: Path, number: signal.Signa
     assert b"conservation: ok" in (tmp_path / "stdout").read_bytes()
     assert_no_inside_view((tmp_path / "stderr").read_text())
     data = report_of(tmp_path / "run")
+    audit = maxwell("audit", "run", cwd=tmp_path)
+    assert audit.code == 0, audit.err
     assert data["interrupted"] is True
     assert {p["outcome"] for p in data["processes"]} == {"killed"}
     assert not any(is_running(pid) for pid in cells)

@@ -99,6 +99,16 @@ def test_scientist_refuses_bad_arguments(arguments: tuple[str, ...]) -> None:
     assert b"usage" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((), b"usage"), (("/x", "1", "2"), b"usage"), (("/x", "9", "9", "1"), b"not a range")],
+)
+def test_imitator_refuses_bad_arguments(arguments: tuple[str, ...], words: bytes) -> None:
+    done = run("imitator", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
 def test_sha256_agrees_with_hashlib() -> None:
     expected = hashlib.sha256(bytes(i % 251 for i in range(3 * 1024))).hexdigest()
     assert run("sha256", "3").stdout.split()[0].decode() == expected

@@ -110,7 +110,7 @@ def test_the_synthesis_fleet_is_valid_toml(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(prepare, "package_folder", folder)
     command = prepare.synthesis_command("maxwell", tmp_path, 'say "hi"\n', {"/out": tmp_path})
-    fleet = tomllib.loads(Path(command[-1]).read_text(encoding="utf-8"))
+    fleet = tomllib.loads(Path(command[4]).read_text(encoding="utf-8"))
     assert fleet["process"][0]["args"] == ["-q", "-p", 'say "hi"']
     assert fleet["process"][0]["dirs"] == {"/out": str(tmp_path)}
 

@@ -20,6 +20,8 @@ class FakeSlot:
     rent: int = 0
     tax: int = 0
     sent: int = 0
+    stake: int = 0
+    staked: int = 0
     energy_uj: int = 0
     uncollected_uj: int = 0
 
@@ -28,7 +30,7 @@ class FakeSlot:
         self.purse += credits
 
     def spend(self, kind: str, credits: int) -> None:
-        """Moves up to `credits` from the purse to burned, premium, rent, tax or sent."""
+        """Moves up to `credits` from the purse to burned, premium, rent, tax, sent or staked."""
         paid = min(credits, self.purse)
         self.purse -= paid
         setattr(self, kind, getattr(self, kind) + paid)
@@ -37,7 +39,7 @@ class FakeSlot:
             self.uncollected_uj += credits - paid
 
     def lock(self, kind: str, credits: int) -> None:
-        """Moves up to `credits` between the purse and escrow or bond; negative moves back."""
+        """Moves up to `credits` between purse and escrow, bond or stake; negative moves back."""
         held: int = getattr(self, kind)
         moved = max(-held, min(credits, self.purse))
         self.purse -= moved
@@ -45,8 +47,8 @@ class FakeSlot:
 
     def end(self) -> None:
         """Gives everything back, as a cell does at death."""
-        self.returned += self.purse + self.escrow + self.bond
-        self.purse = self.escrow = self.bond = 0
+        self.returned += self.purse + self.escrow + self.bond + self.stake
+        self.purse = self.escrow = self.bond = self.stake = 0
 
     def copy(self) -> FakeSlot:
         return replace(self)

@@ -351,7 +351,8 @@ def test_names_are_checked() -> None:
 
 
 def test_refusals_are_bounded() -> None:
-    made, _ = book(reward("prime"))
+    made = RewardBook([reward("prime")], ledger(), deterministic=True)
+    made.subscribe(1, ["r"])
     for _ in range(REFUSALS_MAX + 5):
         made.on_report(1, b"4")
     assert made.refusals_lost == 5

@@ -225,7 +225,8 @@ class MadeUpRun:
 
     def _open(self, log: EventLog | None) -> None:
         if log is not None:
-            log.write("run_started", 0, schema=REPORT_SCHEMA, seed=self.seed, cells=2)
+            names = [guest.name for guest in self.guests]
+            log.write("run_started", 0, schema=REPORT_SCHEMA, seed=self.seed, cells=2, fleet=names)
         for guest in self.guests:
             guest.admission = 1_000 + 37 * len(guest.name)
             guest.purse = guest.funds - guest.admission
@@ -335,6 +336,7 @@ class MadeUpRun:
             earned_credits=guest.earned,
             paid_credits=self._paid(guest),
             balance_credits=guest.purse,
+            returned_credits=guest.returned,
             bankrupt_in_s=None if guest.outcome else guest.purse / spend_s,
             outcome=guest.outcome,
             reason=guest.reason or None,

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,10 +33,11 @@ def test_different_names_are_different_files(first: str, second: str) -> None:
 def test_a_run_replaces_an_earlier_run_and_nothing_else(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.create()
-    folder.report.write_text("old")
+    for file in (folder.report, folder.receipts, folder.summary):
+        file.write_text("old")
     (folder.output / "a.stdout").write_text("old")
     folder.create()
-    assert not folder.report.exists()
+    assert not any(f.exists() for f in (folder.report, folder.receipts, folder.summary))
     assert list(folder.output.iterdir()) == []
     (folder.path / "thesis.tex").write_text("precious")
     with pytest.raises(ConfigError, match=r"not a run folder: .* holds 'thesis.tex'"):
@@ -63,9 +67,64 @@ def test_runs_are_numbered_and_the_newest_is_found(tmp_path: Path) -> None:
     assert latest_run_folder(tmp_path).path.name == "fleet-2"
 
 
+def test_runs_that_start_together_get_folders_of_their_own(tmp_path: Path) -> None:
+    """Eight threads ask at the same moment, ten times each: nobody shares a folder."""
+
+    def ask(number: int) -> RunFolder:
+        del number
+        return next_run_folder(tmp_path / "runs", "demo")
+
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(ask, range(80)))
+    names = [folder.path.name for folder in folders]
+    assert sorted(names) == sorted({f"demo-{number}" for number in range(1, 81)})
+    assert all(folder.path.is_dir() for folder in folders)
+
+
+def test_a_folder_that_another_run_writes_is_refused(tmp_path: Path) -> None:
+    """The other run is another process: it is refused while ours holds it, and not after."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom maxwell.observe.folder import RunFolder\n"
+        "from maxwell.errors import ConfigError\n"
+        "try:\n    RunFolder(Path(sys.argv[1])).create()\n"
+        "except ConfigError as error:\n    print(error.code, error)\n"
+        "else:\n    print('free')\n"
+    )
+
+    def other() -> str:
+        command = [sys.executable, "-c", code, str(tmp_path / "run")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    ours = RunFolder(tmp_path / "run")
+    ours.create()
+    (ours.output / "a.stdout").write_text("ours")
+    assert other() == f"MX1018 another run is writing to {tmp_path / 'run'}"
+    assert (ours.output / "a.stdout").read_text() == "ours"
+    ours.release()
+    assert other() == "free"
+
+
+def test_a_name_of_any_kind_gives_a_plain_folder(tmp_path: Path) -> None:
+    assert next_run_folder(tmp_path, "my fleet").path.name == "my-fleet-1"
+    assert next_run_folder(tmp_path, "../x").path.parent == tmp_path
+
+
+def test_an_earlier_run_is_named_before_it_is_replaced(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert folder.earlier_run_ns() is None
+    folder.create()
+    assert folder.earlier_run_ns() is None
+    folder.report.write_text("{}")
+    os.utime(folder.report, ns=(5_000_000_000, 5_000_000_000))
+    assert folder.earlier_run_ns() == 5_000_000_000
+
+
 def test_no_run_at_all_names_the_remedy(tmp_path: Path) -> None:
     for parent in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(ConfigError, match="no finished run") as error:
+        with pytest.raises(ConfigError, match="no run: ") as error:
             latest_run_folder(parent)
         assert "--run DIR" in (error.value.hint or "")
 

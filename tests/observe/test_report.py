@@ -70,14 +70,14 @@ def records(draw: st.DrawFn) -> RunRecord:
 
 
 @given(record=records())
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_a_report_comes_back_from_json_as_it_was(record: RunRecord) -> None:
     data = report_text(record).encode()
     assert report_from_json(data, what="x") == record
 
 
 @given(record=records())
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_report_is_of_the_documented_schema(record: RunRecord) -> None:
     validator().validate(json.loads(report_text(record)))
 

@@ -88,7 +88,7 @@ def test_a_true_proof_of_something_else_is_refused(model: Model) -> None:
     for what, (asked, given) in cases.items():
         with pytest.raises(ProofError) as caught:
             given.verify_claim(asked)
-        assert caught.value.code in {"MX1606", "MX1612"}, what
+        assert caught.value.code in {"MX1706", "MX1712"}, what
     proof.verify_claim(made)
 
 

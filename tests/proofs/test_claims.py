@@ -110,7 +110,7 @@ def test_a_good_claim_is_paid_once() -> None:
     assert payments.accept(again, ORDER, epoch=5) == claim()
     with pytest.raises(ProofError, match="paid already") as caught:
         payments.accept(signed, ORDER, epoch=5)
-    assert caught.value.code == "MX1614"
+    assert caught.value.code == "MX1714"
     assert len(payments) == 1
 
 
@@ -121,16 +121,16 @@ def test_another_run_of_the_same_input_is_not_paid_again() -> None:
     rerun = claim(statement(slice_id=18, fuel=5), price_ppm=1, output_commitment=b"z" * 32)
     with pytest.raises(ProofError) as caught:
         payments.accept(SignedClaim.sign(rerun, PROCESS), ORDER, epoch=5)
-    assert caught.value.code == "MX1614"
+    assert caught.value.code == "MX1714"
 
 
 def test_a_claim_expires_with_the_earlier_of_claim_and_order() -> None:
     signed = SignedClaim.sign(claim(), PROCESS)
     assert Payments().accept(signed, ORDER, epoch=8)
-    refused(signed, "MX1613", epoch=9)
+    refused(signed, "MX1713", epoch=9)
     soon = SignedClaim.sign(claim(expires_epoch=5), PROCESS)
     assert Payments().accept(soon, ORDER, epoch=5)
-    refused(soon, "MX1613", epoch=6)
+    refused(soon, "MX1713", epoch=6)
 
 
 @pytest.mark.parametrize(
@@ -148,21 +148,21 @@ def test_a_claim_expires_with_the_earlier_of_claim_and_order() -> None:
 )
 def test_a_claim_about_something_else_is_refused(field: str, value: Any) -> None:
     """The process signs it properly: what it is about decides."""
-    refused(SignedClaim.sign(claim(**{field: value}), PROCESS), "MX1612")
+    refused(SignedClaim.sign(claim(**{field: value}), PROCESS), "MX1712")
 
 
 def test_another_process_cannot_claim() -> None:
     """It may own a statement about itself, or copy that of the process that ran."""
     mine = statement(process_id=process_id(public(OTHER)))
     own = claim(mine, process_key=public(OTHER))
-    assert "process" in refused(SignedClaim.sign(own, OTHER), "MX1612").message
+    assert "process" in refused(SignedClaim.sign(own, OTHER), "MX1712").message
     stolen = claim(process_key=public(OTHER))
-    assert "another process" in refused(SignedClaim.sign(stolen, OTHER), "MX1612").message
+    assert "another process" in refused(SignedClaim.sign(stolen, OTHER), "MX1712").message
 
 
 def test_the_nonce_is_the_node_s_word() -> None:
     other_nonce = claim(statement(nonce=b"x" * 32))
-    assert "nonce" in refused(SignedClaim.sign(other_nonce, PROCESS), "MX1612").message
+    assert "nonce" in refused(SignedClaim.sign(other_nonce, PROCESS), "MX1712").message
 
 
 def test_joules_are_the_node_s_word() -> None:
@@ -170,22 +170,22 @@ def test_joules_are_the_node_s_word() -> None:
     data, _ = sign_meter(statement(energy_hi_uj=10**9), NODE)
     forged = claim(meter=None)
     forged = replace(forged, meter=data)
-    assert "node's signature" in refused(SignedClaim.sign(forged, PROCESS), "MX1611").message
+    assert "node's signature" in refused(SignedClaim.sign(forged, PROCESS), "MX1711").message
     data, signature = sign_meter(statement(), OTHER)
     hired = replace(claim(), node_key=public(OTHER), meter=data, meter_signature=signature)
-    assert "node" in refused(SignedClaim.sign(hired, PROCESS), "MX1612").message
+    assert "node" in refused(SignedClaim.sign(hired, PROCESS), "MX1712").message
 
 
 def test_a_statement_cannot_be_used_as_a_claim() -> None:
     """Signatures have domains: the node's over a statement is none over a claim."""
     data, signature = sign_meter(statement(), NODE)
-    refused(SignedClaim(claim=data, signature=signature), "MX1611")
+    refused(SignedClaim(claim=data, signature=signature), "MX1711")
 
 
 def test_a_claim_signed_by_another_key_is_refused() -> None:
     signed = SignedClaim.sign(claim(), PROCESS)
     forged = OTHER.sign(b"maxwell claim v1\0" + signed.claim)
-    refused(replace(signed, signature=forged), "MX1611")
+    refused(replace(signed, signature=forged), "MX1711")
     with pytest.raises(ProofError, match="another process's key"):
         SignedClaim.sign(claim(), OTHER)
 
@@ -194,13 +194,13 @@ def test_a_claim_signed_by_another_key_is_refused() -> None:
 def test_tiers_with_a_proof_need_one_that_holds(tier: Tier) -> None:
     order = replace(ORDER, tier=tier)
     signed = SignedClaim.sign(claim(tier=tier.value), PROCESS)
-    refused(signed, "MX1606", order=order)
+    refused(signed, "MX1706", order=order)
     seen: list[Claim] = []
     payments = Payments()
 
     def false(made: Claim) -> None:
         seen.append(made)
-        raise ProofError("false", code="MX1606")
+        raise ProofError("false", code="MX1706")
 
     with pytest.raises(ProofError, match="false"):
         payments.accept(signed, order, epoch=5, verify=false)
@@ -217,7 +217,7 @@ def test_every_changed_byte_of_a_signed_claim_is_refused() -> None:
         damaged[position] ^= 1 << (position % 8)
         with pytest.raises(ProofError) as caught:
             Payments().accept(SignedClaim.decode(bytes(damaged)), ORDER, epoch=5)
-        assert caught.value.code in {"MX1611", "MX1612"}
+        assert caught.value.code in {"MX1711", "MX1712"}
 
 
 def test_every_field_is_in_the_digest() -> None:
@@ -269,7 +269,7 @@ def test_malformed_claims_are_refused_even_when_signed(case: str) -> None:
     data = MALFORMED[case](claim().encode())
     assert data != claim().encode()
     signature = PROCESS.sign(b"maxwell claim v1\0" + data)
-    refused(SignedClaim(claim=data, signature=signature), "MX1611")
+    refused(SignedClaim(claim=data, signature=signature), "MX1711")
 
 
 @settings(

@@ -122,7 +122,7 @@ def test_missing_and_unknown_keys_are_errors() -> None:
                 fields[key] = 1
             with pytest.raises(ProofError) as caught:
                 ProofModel.from_json(json.dumps(data), EVERY.weight_bytes())
-            assert caught.value.code == "MX1603"
+            assert caught.value.code == "MX1703"
             tried += 1
     assert tried > 40
 

@@ -33,7 +33,7 @@ def test_the_prover_agrees_with_the_reference(block: int, wide: bool) -> None:
         wrong.flat[seed % y.size] ^= 1
         with pytest.raises(ProofError) as caught:
             check(registered.header, x, wrong, proof)
-        assert caught.value.code == "MX1606"
+        assert caught.value.code == "MX1706"
 
 
 @needs_prover
@@ -44,7 +44,7 @@ def test_models_without_weights_are_proved_or_refused() -> None:
     try:
         registered = backend.register(model, hiding=False)
     except ProofError as error:
-        assert error.code == "MX1603"  # noqa: PT017 – either way is allowed
+        assert error.code == "MX1703"  # noqa: PT017 – either way is allowed
         return
     y, proof = backend.prove(registered, x, model.output_shape, b"context")
     assert np.array_equal(y, semantics.run(model, x))
@@ -86,12 +86,12 @@ def test_what_a_proof_is_about_cannot_be_exchanged() -> None:
     for attempt in tries:
         with pytest.raises(ProofError) as caught:
             attempt()
-        assert caught.value.code == "MX1606"
+        assert caught.value.code == "MX1706"
 
 
 @pytest.mark.skipif(backend.available(), reason="this module has a prover")
 def test_without_a_prover_the_error_says_so() -> None:
     with pytest.raises(ProofError) as caught:
         backend.register(random_model(0), hiding=False)
-    assert caught.value.code == "MX1608"
+    assert caught.value.code == "MX1708"
     assert caught.value.hint

@@ -65,15 +65,15 @@ def test_an_empty_store_is_listed(maxwell: Maxwell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "what"),
     [
-        (("model", "inspect", "none.onnx"), "MX1601", "cannot read none.onnx"),
-        (("model", "inspect", "nobody"), "MX1607", "no model 'nobody'"),
-        (("prove", INT8, "none.npy", "-o", "p"), "MX1605", "cannot read none.npy"),
-        (("prove", "nobody", SAMPLES, "-o", "p"), "MX1607", "no model 'nobody'"),
-        (("prove", INT8, "wrong.npy", "-o", "p"), "MX1605", "input of shape (2, 3)"),
-        (("prove", INT8, "pickle.npy", "-o", "p"), "MX1605", "cannot read pickle.npy"),
-        (("prove", INT8, "short.npy", "-o", "p"), "MX1605", "cannot read short.npy"),
-        (("verify", "none.bin", "--model", "ab" * 32), "MX1606", "cannot read none.bin"),
-        (("verify", INT8, "--model", "ab" * 32), "MX1606", "is no proof"),
+        (("model", "inspect", "none.onnx"), "MX1701", "cannot read none.onnx"),
+        (("model", "inspect", "nobody"), "MX1707", "no model 'nobody'"),
+        (("prove", INT8, "none.npy", "-o", "p"), "MX1705", "cannot read none.npy"),
+        (("prove", "nobody", SAMPLES, "-o", "p"), "MX1707", "no model 'nobody'"),
+        (("prove", INT8, "wrong.npy", "-o", "p"), "MX1705", "input of shape (2, 3)"),
+        (("prove", INT8, "pickle.npy", "-o", "p"), "MX1705", "cannot read pickle.npy"),
+        (("prove", INT8, "short.npy", "-o", "p"), "MX1705", "cannot read short.npy"),
+        (("verify", "none.bin", "--model", "ab" * 32), "MX1706", "cannot read none.bin"),
+        (("verify", INT8, "--model", "ab" * 32), "MX1706", "is no proof"),
     ],
 )
 def test_errors_have_codes(
@@ -84,7 +84,7 @@ def test_errors_have_codes(
     np.save(own_store / "whole.npy", np.zeros(1_000))
     (own_store / "short.npy").write_bytes((own_store / "whole.npy").read_bytes()[:500])
     done = maxwell(*arguments)
-    assert done.code == (1 if code == "MX1606" else 125)
+    assert done.code == (1 if code == "MX1706" else 125)
     assert done.out == ""
     error = next(line for line in done.err.splitlines() if line.startswith("error: "))
     assert what in error
@@ -103,7 +103,7 @@ def test_without_a_prover_proving_is_an_error_that_says_so(maxwell: Maxwell) -> 
     for arguments in (("model", "register", INT8), ("prove", INT8, SAMPLES, "-o", "p")):
         done = maxwell(*arguments)
         assert done.code == 125
-        assert "no prover [MX1608]" in done.err
+        assert "no prover [MX1708]" in done.err
 
 
 @needs_prover
@@ -123,7 +123,7 @@ def test_register_prove_verify(maxwell: Maxwell, own_store: Path) -> None:
     ):  # fmt: skip
         refused = maxwell("verify", "p.bin", *wrong)
         assert refused.code == 1
-        assert "[MX1606]" in refused.err
+        assert "[MX1706]" in refused.err
     assert digest[:16] in maxwell("model", "list").out
 
 
@@ -136,5 +136,5 @@ def test_other_weights_than_the_digest_says_are_found(maxwell: Maxwell, own_stor
     path.write_bytes(data)
     done = maxwell("prove", digest, SAMPLES, "-o", "p.bin")
     assert done.code == 125
-    assert "[MX1615]" in done.err
+    assert "[MX1715]" in done.err
     assert not (own_store / "p.bin").exists()

@@ -34,6 +34,6 @@ def test_without_the_extra_the_error_names_it(
     path.write_bytes(b"\x08\x08")
     with pytest.raises(ProofError) as caught:
         maxwell.proofs.load_onnx(path) if package == "onnx" else SignedClaim.decode(b"")
-    assert caught.value.code == "MX1610"
+    assert caught.value.code == "MX1710"
     assert package in caught.value.message
     assert caught.value.hint == "pip install 'maxwell-hypervisor[proofs]'"

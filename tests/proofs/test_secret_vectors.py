@@ -54,7 +54,7 @@ def test_one_wrong_cell_is_refused(wide: bool, step: int) -> None:
         block.flat[cell] = np.int64(int(block.flat[cell]) + step)
         with pytest.raises(ProofError, match="not the product") as caught:
             auditor(model, seed).audit(x, sums)
-        assert caught.value.code == "MX1606"
+        assert caught.value.code == "MX1706"
 
 
 def test_exchanged_cells_and_inputs_are_refused() -> None:
@@ -95,7 +95,7 @@ def test_malformed_sums_are_refused() -> None:
     for wrong in malformed:
         with pytest.raises(ProofError) as caught:
             auditor(model).audit(x, wrong)
-        assert caught.value.code == "MX1606"
+        assert caught.value.code == "MX1706"
 
 
 def test_secrets_differ() -> None:

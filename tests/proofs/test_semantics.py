@@ -56,7 +56,7 @@ def test_the_corner_of_int8_does_not_saturate_before_the_sum() -> None:
     # The sum is exactly 2^15: in range of the accumulator, clamped once, at the end.
     with pytest.raises(ProofError, match=r"q can reach -32,768 to 32,768") as caught:
         semantics.run(model, np.full((1, 2), -128))
-    assert caught.value.code == "MX1604"
+    assert caught.value.code == "MX1704"
     covered = replace(model, ops=(Dense(0, 0, 1, (0,), Requant((128,), 8, 0)),))
     assert semantics.run(covered, np.full((1, 2), -128)).tolist() == [[127]]
 
@@ -88,7 +88,7 @@ def test_a_product_at_the_bound_is_refused_and_below_it_is_not() -> None:
     m_a, m = 2**31 - 1, 2**24
     with pytest.raises(ProofError, match=r"not below 2\^62") as caught:
         check(at(m_a, m))
-    assert caught.value.code == "MX1604"
+    assert caught.value.code == "MX1704"
     (bound,) = check(at(m_a // 150_000, m))
     assert 0 < bound.product_max < FIELD_BOUND
 
@@ -101,7 +101,7 @@ def test_a_table_that_misses_one_reachable_value_is_refused(side: str) -> None:
     with pytest.raises(ProofError, match="its table covers") as caught:
         check(lookup(256, 8, short), ["node 'relu1' (Relu)"])
     assert "node 'relu1' (Relu)" in caught.value.message
-    assert caught.value.code == "MX1604"
+    assert caught.value.code == "MX1704"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_table_that_misses_one_reachable_value_is_refused(side: str) -> None:
 def test_inputs_that_do_not_fit_are_refused(x: np.ndarray, what: str) -> None:
     with pytest.raises(ProofError, match=what) as caught:
         semantics.run(lookup(256, 8), x)
-    assert caught.value.code == "MX1605"
+    assert caught.value.code == "MX1705"
 
 
 def test_malformed_models_are_refused() -> None:
@@ -148,4 +148,4 @@ def test_malformed_models_are_refused() -> None:
     for what, model in broken.items():
         with pytest.raises(ProofError, match=what) as caught:
             check(model)
-        assert caught.value.code == "MX1603"
+        assert caught.value.code == "MX1703"

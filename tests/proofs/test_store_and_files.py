@@ -55,7 +55,7 @@ def test_words_that_mean_a_model(store: ModelStore, network: Network) -> None:
     for word in ("digits_mlp", DIGEST[:7], "", "../" + DIGEST):
         with pytest.raises(ProofError) as caught:
             store.find(word)
-        assert caught.value.code == "MX1607"
+        assert caught.value.code == "MX1707"
     store.add(network, header(network), OTHER, hiding=True)
     with pytest.raises(ProofError, match="2 models fit") as caught:
         store.find("digits_mlp_int8")
@@ -90,14 +90,14 @@ def test_a_damaged_model_is_an_error(store: ModelStore, name: str, how: str) -> 
         path.write_bytes(data[:-20] + bytes(b ^ 4 for b in data[-20:]))
     with pytest.raises(ProofError) as caught:
         store.load(DIGEST)
-    assert caught.value.code in {"MX1607", "MX1615"}
+    assert caught.value.code in {"MX1707", "MX1715"}
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, network: Network) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ProofError, match="cannot write") as caught:
         ModelStore(tmp_path / "file").add(network, header(network), DIGEST, hiding=False)
-    assert caught.value.code == "MX1615"
+    assert caught.value.code == "MX1715"
 
 
 def test_the_variable_names_the_folder(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_proof_file_comes_back(tmp_path: Path) -> None:
         cut.write_bytes(path.read_bytes()[:length])
         with pytest.raises(ProofError) as caught:
             Proof.load(cut, ModelStore(tmp_path))
-        assert caught.value.code == "MX1606"
+        assert caught.value.code == "MX1706"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_malformed_proof_file_is_refused(tmp_path: Path, field: str, value: An
     path.write_bytes(cbor2.dumps(fields, canonical=True))
     with pytest.raises(ProofError, match="is no proof") as caught:
         Proof.load(path, ModelStore(tmp_path))
-    assert caught.value.code == "MX1606"
+    assert caught.value.code == "MX1706"
 
 
 def test_other_encodings_of_a_proof_are_refused(tmp_path: Path) -> None:

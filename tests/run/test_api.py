@@ -42,6 +42,72 @@ def leftovers() -> set[Path]:
     return found | set(Path("/dev/shm").glob(pattern))
 
 
+def test_a_printed_report_is_its_tables() -> None:
+    with quick() as hypervisor:
+        hypervisor.spawn("samples:hello.wasm", funds="1 J")
+        text = str(hypervisor.run())
+    assert text.startswith("1 process in ")
+    assert "hello    finished" in text
+    assert "conservation: ok" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_what_is_compiled_is_told_before_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no patience at all, each module that is not done at once is told of."""
+    from maxwell.config import single_module
+    from maxwell.hypervisor import run_fleet
+    from maxwell.node import admission
+
+    monkeypatch.setattr(admission, "PATIENCE_S", 0.001)
+    monkeypatch.setenv("MAXWELL_CACHE_DIR", str(tmp_path))
+    told: list[object] = []
+    fleet = single_module("samples:hello.wasm", node={"budget": "1 J", "deterministic": True})
+    run_fleet(fleet, on_compile=told.append)
+    kept = tmp_path / "compiled"
+    assert told == [admission.Compiling(file="hello.wasm", number=1, total=1, cache=kept)]
+
+
+def test_energy_before_the_start_is_told_apart() -> None:
+    """In wall time set-up costs something, and is a part of the whole; virtual time has none."""
+    views: list[NodeView] = []
+    hypervisor = quick(deterministic=False, duration="300 ms", on_epoch=views.append)
+    hypervisor.spawn("samples:spin.wasm", funds="5 J")
+    record = hypervisor.run().record
+    assert record.setup_ns > 0
+    assert 0 < record.setup.metered < record.energy.metered
+    assert record.setup.processes == 0
+    assert record.setup.idle <= record.energy.idle
+    assert record.setup.system <= record.energy.system
+    assert {(view.setup, view.setup_ns) for view in views} == {(record.setup, record.setup_ns)}
+    with quick(duration="100 ms") as virtual:
+        virtual.spawn("samples:spin.wasm", funds="5 J")
+        assert virtual.run().record.setup_ns == 0
+
+
+def test_a_power_cap_that_nobody_shares_warns_and_one_module_lives_on_it() -> None:
+    from maxwell.config import single_module
+    from maxwell.hypervisor import run_fleet
+
+    with quick(budget=None, power="12 W") as hypervisor:
+        hypervisor.spawn("samples:hello.wasm", funds="1 J")
+        report = hypervisor.run()
+    assert report.credits.minted == 1_000_000
+    assert any("power mints nothing" in text for text in report.warnings)
+    alone = run_fleet(
+        single_module(
+            "samples:spin.wasm",
+            node={"power": "3 W", "duration": "3 s", "deterministic": True},
+        )
+    )
+    # Idle draws 1 W of the 3 W; what is minted besides the opening 2 J is burned as it comes.
+    assert alone.credits.minted == pytest.approx(2_000_000 + 3 * 2_000_000, rel=0.1)
+    assert 5_000_000 < alone.energy.processes < alone.credits.minted
+    assert alone.processes["spin"].outcome == "deadline"
+    assert not any("power mints nothing" in text for text in alone.warnings)
+
+
 def test_spawn_run_report(tmp_path: Path) -> None:
     with quick(out=tmp_path / "run") as hypervisor:
         hello = hypervisor.spawn("samples:hello.wasm", args=["Ada"], funds="1 J")
@@ -229,7 +295,6 @@ def test_spawn_while_running_is_refused() -> None:
     [
         ({"budget": "60"}, "MX1005"),
         ({"budget": "-1 J"}, "MX1006"),
-        ({"budget": "1 J"}, "MX1010"),
         ({"power": "1 W"}, "MX1009"),
         ({"cells": 0}, "MX1006"),
         ({"duration": "0 s"}, "MX1006"),
@@ -239,12 +304,19 @@ def test_spawn_while_running_is_refused() -> None:
     ],
 )
 def test_arguments_without_sense_have_codes(keys: dict[str, object], code: str) -> None:
-    hypervisor = quick(**keys)
+    """Where they are written, as far as they do not depend on what is spawned."""
+    with pytest.raises(ConfigError) as caught:
+        quick(**keys)
+    assert caught.value.code == code
+    assert caught.value.hint
+
+
+def test_a_budget_that_does_not_cover_what_is_spawned_has_a_code() -> None:
+    hypervisor = quick(budget="1 J")
     hypervisor.spawn("samples:hello.wasm", funds="5 J")
     with pytest.raises(ConfigError) as caught:
         hypervisor.run()
-    assert caught.value.code == code
-    assert caught.value.hint
+    assert caught.value.code == "MX1010"
 
 
 @pytest.mark.parametrize(

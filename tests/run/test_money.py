@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.fleets import Run, process, run
-from support.guests import program, write
+from support.guests import REPOSITORY, program, write
 
 pytestmark = pytest.mark.native
 
@@ -34,8 +34,11 @@ GUESTS: dict[str, tuple[str, ...]] = {
     "samples:hog.wasm": ("24",),
     "samples:sleeper.wasm": ("0.2",),
     "samples:scientist.wasm": ("100000", "200000"),
+    "samples:learner.wasm": ("0",),
+    "samples:noise.wasm": ("0",),
     "giver": (),
 }
+ASKED = ("learner.wasm", "noise.wasm")
 
 
 def millijoules(least: int, most: int) -> st.SearchStrategy[str]:
@@ -65,6 +68,8 @@ def processes(draw: st.DrawFn) -> list[dict[str, object]]:
             keys["top_up"] = True
         if module.endswith("scientist.wasm"):
             keys["rewards"] = ["primes"]
+        if module.endswith(ASKED):
+            keys["rewards"] = ["text"]
         if draw(st.booleans()):
             keys["account"] = draw(st.sampled_from(["one", "two"]))
         fleet.append(process(f"p{number}", module, **keys))
@@ -89,7 +94,7 @@ def assert_everyone_paid(result: Run, fleet: list[dict[str, object]]) -> None:
     for entry in fleet:
         record = result[str(entry["name"])]
         funds = int(str(entry["funds"]).removesuffix(" mJ")) * 1_000
-        spent = record.paid_credits + record.returned_credits
+        spent = record.paid_credits + record.stake_lost_credits + record.returned_credits
         if givers:
             continue
         if record.cell == -1:
@@ -117,7 +122,17 @@ def test_no_fleet_makes_or_loses_a_credit(
         fleet,
         accounts=[{"name": name} for name in sorted(used)],
         sponsors=[{"name": "academy", "escrow": "50 mJ"}],
-        rewards=[{"name": "primes", "sponsor": "academy", "resolver": "prime", "pays": "3 mJ"}],
+        rewards=[
+            {"name": "primes", "sponsor": "academy", "resolver": "prime", "pays": "3 mJ"},
+            {
+                "name": "text",
+                "sponsor": "academy",
+                "resolver": "stream",
+                "pays": "40 uJ",
+                "file": str(REPOSITORY / "examples/information/devil.txt"),
+                "chunk": 1,
+            },
+        ],
         **node,
     )
     assert_everyone_paid(result, fleet)
@@ -128,7 +143,7 @@ def test_no_fleet_makes_or_loses_a_credit(
     )
     assert 0.7 * inflow <= credits.commons <= inflow
     assert credits.escrowed == 50_000 - sum(
-        p.earned_credits for p in result.report.record.processes
+        p.earned_credits - p.stake_lost_credits for p in result.report.record.processes
     )
     if int(str(node["reserve_ppm"])) > 1_000_000:
         for record in result.report.record.processes:

@@ -260,3 +260,25 @@ def test_discard_zeroes_whole_pages(tmp_path: Path) -> None:
             (call $exit (i32.load8_u (i32.const {address})))"""
         module = write(tmp_path, f"d{address}", program(code))
         assert run([process("d", module)], duration="1 s")["d"].exit_code == expected
+
+
+def test_a_process_keeps_its_number_when_another_cell_takes_it(tmp_path: Path) -> None:
+    """The taker bids below the floor and so never starts; the cell of the sleeper is given it.
+
+    The sleeper's rich purse fills its cell in the eyes of the placement, and then it sleeps.
+    """
+    spin = write(tmp_path, "spin", program(SPIN_FOREVER))
+    giver = write(tmp_path, "giver", sender(2, 40_000, wait_ms=700))
+    result = run(
+        [
+            process("giver", giver, funds="200 J"),
+            process("taker", "samples:hello.wasm", funds="90 mJ", bid_ppm=1),
+            process("spin-a", spin, funds="2 J"),
+            process("spin-b", spin, funds="2 J"),
+        ],
+        cells=2,
+        deterministic=False,
+        duration="1200 ms",
+    )
+    assert result["taker"].cell == result["giver"].cell, "it was taken, or this shows nothing"
+    assert arrived(result, "taker", 90_000) == 40_000

@@ -12,6 +12,8 @@ from maxwell.hypervisor import Report, run_fleet
 from maxwell.node.record import ProcessRecord
 from maxwell.node.view import NodeView
 from maxwell.observe.events import Event, read_events
+from maxwell.token.audit import audit_folder
+from maxwell.token.key import node_signer
 
 Table = Mapping[str, object]
 
@@ -51,9 +53,10 @@ def run(
     accounts: Sequence[Table] = (),
     sponsors: Sequence[Table] = (),
     rewards: Sequence[Table] = (),
+    requests: Sequence[Table] = (),
     **node: object,
 ) -> Run:
-    """Runs a fleet and checks its sums.
+    """Runs a fleet, checks its sums, and audits its folder.
 
     Args:
         processes: tables of the fleet file.
@@ -63,11 +66,18 @@ def run(
         accounts: tables.
         sponsors: tables.
         rewards: tables.
+        requests: tables.
         node: keys of `[node]`; deterministic, one cell and seed 1 unless they say otherwise.
     """
     keys: dict[str, object] = {"deterministic": True, "cells": 1, "seed": 1, **node}
     data: dict[str, object] = {"node": keys, "process": list(processes)}
-    for key, tables in (("account", accounts), ("sponsor", sponsors), ("reward", rewards)):
+    optional = {
+        "account": accounts,
+        "sponsor": sponsors,
+        "reward": rewards,
+        "request": requests,
+    }
+    for key, tables in optional.items():
         if tables:
             data[key] = list(tables)
     views: list[NodeView] = []
@@ -89,6 +99,8 @@ def run(
     )
     if out is not None:
         report.save(out)
+        audit = audit_folder(out, key=node_signer().public_key)
+        assert audit.violation is None, audit.violation
     check_sums(report)
     for view in views:
         check_view(view)
@@ -125,13 +137,18 @@ def check_sums(report: Report) -> None:
     assert record.uncollected_uj == sum(p.uncollected_uj for p in record.processes)
     burned = 0
     for p in record.processes:
-        figures = {name: getattr(p, name) for name in p.__struct_fields__}
+        # Bits are the one figure with a sign.
+        signed = {"bits_q32"}
+        figures = {n: getattr(p, n) for n in p.__struct_fields__ if n not in signed}
         negative = {k: v for k, v in figures.items() if isinstance(v, int) and v < 0}
         assert negative in ({}, {"cell": -1}), (p.name, negative)
         assert p.uncollected_uj <= p.energy_uj
         parts = p.premium_credits + p.rent_credits + p.tax_credits + p.admission_credits
+        parts += p.request_credits
         assert p.paid_credits == p.energy_uj - p.uncollected_uj + parts, p.name
         assert p.died_ns >= p.born_ns
+        assert p.information_credits <= p.earned_credits
+        assert p.beliefs or not (p.bits_q32 or p.information_credits or p.stake_lost_credits)
         burned += p.energy_uj - p.uncollected_uj
     assert burned == credits.burned
     assert record.price_mean_ppm >= 1_000_000

@@ -10,6 +10,7 @@ use crate::engine::{
     EngineOptions, MEMORIES_PER_MODULE_MAX, Metering, TABLE_ELEMENTS_MAX, TABLES_PER_MODULE_MAX,
     engine, open_cache,
 };
+use crate::erasure::{self, RESERVED_PREFIX};
 use crate::error::{KernelError, Result};
 use crate::imports;
 
@@ -46,6 +47,8 @@ pub struct ModuleInfo {
     pub has_start: bool,
     /// Its imports, `module.name`.
     pub imports: Vec<String>,
+    /// Functions whose frees are counted, by the names they were found by.
+    pub counted: Vec<String>,
     /// Bytes of compiled code.
     pub artifact_bytes: u64,
     /// Whether the compiled code came out of the cache.
@@ -53,7 +56,7 @@ pub struct ModuleInfo {
 }
 
 /// The WebAssembly that guests may use; it must equal the engine's (`engine.rs`).
-fn features() -> WasmFeatures {
+pub(crate) fn features() -> WasmFeatures {
     let mut features = WasmFeatures::default();
     for off in [
         WasmFeatures::MEMORY64,
@@ -93,7 +96,7 @@ pub fn inspect(wasm: &[u8]) -> Result<ModuleInfo> {
 }
 
 #[allow(clippy::needless_pass_by_value)]
-fn invalid(error: wasmparser::BinaryReaderError) -> KernelError {
+pub(crate) fn invalid(error: wasmparser::BinaryReaderError) -> KernelError {
     KernelError::InvalidModule(error.to_string())
 }
 
@@ -144,7 +147,16 @@ fn note(info: &mut ModuleInfo, payload: &Payload<'_>) -> Result<()> {
         }
         Payload::ExportSection(section) => {
             for export in section.clone() {
-                info.has_start |= export.map_err(invalid)?.name == "_start";
+                let name = export.map_err(invalid)?.name;
+                info.has_start |= name == "_start";
+                if name.starts_with(RESERVED_PREFIX) {
+                    let shown: String = name.chars().take(64).collect();
+                    let why = format!(
+                        "it exports `{shown}`: names that begin with `{RESERVED_PREFIX}` are the \
+                         hypervisor's"
+                    );
+                    return Err(KernelError::InvalidModule(why));
+                }
             }
         }
         _ => {}
@@ -210,7 +222,10 @@ pub fn admit(
     let engine = engine(EngineOptions { metering, guests_max: None, cache: cache.as_ref() })?;
     let linker = imports::linker(&engine)?;
     imports::check_names(&engine, &linker, &info.imports)?;
-    let module = Module::new(&engine, wasm).map_err(KernelError::engine)?;
+    let rewritten = erasure::rewrite(wasm)?;
+    let compiled = rewritten.as_ref().map_or(wasm, |rewritten| &rewritten.wasm);
+    let module = Module::new(&engine, compiled).map_err(KernelError::engine)?;
+    info.counted = rewritten.map(|rewritten| rewritten.counted).unwrap_or_default();
     check_entry(&module)?;
     info.cached = cache.is_some_and(|cache| cache.cache_hits() > 0);
     imports::check_types(&linker, &module)?;

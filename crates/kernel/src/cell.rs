@@ -28,6 +28,7 @@ use crate::guest::GuestState;
 use crate::imports;
 use crate::pipe::Pipe;
 use crate::process::{Life, Prepared, Process};
+use crate::questions::text::Text;
 use crate::shared::CellShared;
 use crate::slots::Slots;
 use crate::timer::{Timer, TimerWheel};
@@ -50,6 +51,8 @@ pub struct Cell {
     engine: Engine,
     linker: Linker<GuestState>,
     modules: HashMap<PathBuf, Prepared>,
+    /// Streams by path and alphabet; processes share them.
+    texts: HashMap<(PathBuf, Vec<u8>), Arc<Text>>,
     auction: Auction,
     accounts: Vec<Account>,
     account_index: HashMap<u64, usize>,
@@ -181,6 +184,7 @@ impl Cell {
             engine,
             linker,
             modules: HashMap::new(),
+            texts: HashMap::new(),
             auction,
             accounts: Vec::new(),
             account_index: HashMap::new(),
@@ -290,6 +294,21 @@ impl Cell {
                 }
                 Ok(())
             }
+            ToCell::Answer { pid, id, errno, data } => self.answer(pid, id, errno, data),
+            ToCell::Question { pid, question, open } => {
+                if let Some(&index) = self.by_pid.get(&pid) {
+                    self.processes[index].shared.books().questions.set_open(question, open);
+                }
+                Ok(())
+            }
+            // An account without a process here gets its quality with its first one.
+            ToCell::Quality { account, ppm } => match self.account_index.get(&account) {
+                Some(&index) => {
+                    let bidder = self.accounts[index].bidder;
+                    self.auction.set_quality(bidder, ppm).map_err(bug)
+                }
+                None => Ok(()),
+            },
             ToCell::Kill { pid, outcome, reason } => match self.by_pid.get(&pid) {
                 Some(&index) => self.end(index, &outcome, reason),
                 None => Ok(()),

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::energy::EnergyModel;
+use crate::purse::PPM;
+use crate::requests::RequestTerms;
 
 /// The first frame a cell gets: what it is.
 #[derive(Clone, Debug, Deserialize)]
@@ -56,6 +58,26 @@ pub struct Directory {
     pub read_only: bool,
 }
 
+/// A stream that a process is asked about.
+#[derive(Clone, Debug, Deserialize)]
+pub struct StreamQuestion {
+    /// Its number for the guest.
+    pub question: u32,
+    /// Where the stream is.
+    pub path: PathBuf,
+    /// Its symbols in the order of the outcomes; empty: all bytes.
+    #[serde(with = "serde_bytes")]
+    pub alphabet: Vec<u8>,
+    /// Symbols revealed at once.
+    pub chunk: u32,
+    /// Credits per bit.
+    pub kappa: u64,
+    /// No belief counts from then on, ns on the run's clock.
+    pub deadline_ns: Option<u64>,
+    /// Whether the sponsor pays.
+    pub open: bool,
+}
+
 /// A process to start.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Spawn {
@@ -89,6 +111,22 @@ pub struct Spawn {
     pub random_seed: Option<[u8; 32]>,
     /// Whether a sponsor listens to its reports.
     pub rewards_open: bool,
+    /// Its outbound requests: none unless the operator grants them.
+    #[serde(default)]
+    pub request_terms: Option<RequestTerms>,
+    /// Stake of each of its reports, credits.
+    #[serde(default)]
+    pub report_stake: u64,
+    /// Quality of its account, ppm.
+    #[serde(default = "quality_one")]
+    pub quality_ppm: u64,
+    /// Streams that it is asked about.
+    #[serde(default)]
+    pub questions: Vec<StreamQuestion>,
+}
+
+fn quality_one() -> u64 {
+    PPM
 }
 
 /// Parent to cell.
@@ -110,6 +148,34 @@ pub enum ToCell {
         pid: u32,
         /// Whether a sponsor still pays.
         open: bool,
+    },
+    /// Answer an outbound request.
+    Answer {
+        /// Whose.
+        pid: u32,
+        /// Which one of it.
+        id: u64,
+        /// 0, or an errno of WASI.
+        errno: i32,
+        /// The answer when `errno` is 0.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
+    /// Open or close one of a process's questions.
+    Question {
+        /// Whose.
+        pid: u32,
+        /// Its number for the guest.
+        question: u32,
+        /// Whether a sponsor still pays.
+        open: bool,
+    },
+    /// Change the quality of an account's bids.
+    Quality {
+        /// Whose.
+        account: u64,
+        /// 1/8 to 8, ppm.
+        ppm: u64,
     },
     /// End a process.
     Kill {
@@ -212,6 +278,42 @@ pub enum CellEvent {
         /// What.
         #[serde(with = "serde_bytes")]
         line: Vec<u8>,
+        /// Credits that left the purse with it.
+        staked: u64,
+    },
+    /// A block of a stream in which the process believed something.
+    Beliefs {
+        /// Whose.
+        pid: u32,
+        /// The question's number for the guest.
+        question: u32,
+        /// Position of the block's first symbol.
+        start: u64,
+        /// Symbols with a belief.
+        believed: u32,
+        /// Bits won or lost, in units of 2^-32.
+        bits_q32: i64,
+        /// Stake that was lost.
+        lost: u64,
+        /// The process's energy so far, µJ.
+        energy_uj: u64,
+        /// Its probability of each symbol, little-endian u32; 0: no belief.
+        #[serde(with = "serde_bytes")]
+        own: Vec<u8>,
+        /// The public probability of each symbol.
+        #[serde(with = "serde_bytes")]
+        public: Vec<u8>,
+    },
+    /// Beliefs or observations that were refused since the last epoch.
+    Disbelieved {
+        /// Whose.
+        pid: u32,
+        /// The question's number, if there is one of it.
+        question: Option<u32>,
+        /// Why.
+        why: String,
+        /// How many.
+        count: u64,
     },
     /// Credits on their way to another process.
     Transfer {
@@ -221,6 +323,18 @@ pub enum CellEvent {
         to: u32,
         /// How many.
         credits: u64,
+    },
+    /// An outbound request; its price in advance has left the purse.
+    Request {
+        /// Whose.
+        pid: u32,
+        /// Which one of it.
+        id: u64,
+        /// Credits taken for it.
+        credits: u64,
+        /// What it asks.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
     },
     /// The end of a process; its slot holds the figures.
     Died {
@@ -263,6 +377,8 @@ impl CellEvent {
             + match self {
                 Self::Output { data, .. } => data.len(),
                 Self::Report { line, .. } => line.len(),
+                Self::Request { data, .. } => data.len(),
+                Self::Beliefs { own, public, .. } => own.len() + public.len(),
                 Self::Died { reason, unsupported, .. } => {
                     reason.len() + unsupported.iter().map(|name| name.len() + 5).sum::<usize>()
                 }

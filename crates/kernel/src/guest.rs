@@ -4,7 +4,6 @@
 //! call and every yield; there the fuel used since the last time is booked, host calls are turned
 //! into fuel, and a process that must die is ended before it runs another instruction.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::hash::{Hash, Hasher};
 use std::pin::Pin;
@@ -12,17 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use wasmtime::{
-    AsContext, CallHook, Extern, InstancePre, Memory, ResourceLimiter, Store, StoreContextMut, Trap,
+    AsContext, AsContextMut, CallHook, Extern, Global, Instance, InstancePre, Memory,
+    ResourceLimiter, Store, StoreContextMut, Trap,
 };
 
 use crate::clock::realtime_ns;
+use crate::discard::Discarded;
 use crate::engine::TABLE_ELEMENTS_MAX;
+use crate::erasure::{FREED_EXPORT, IMAGE_END_EXPORT};
 use crate::error::{KernelError, Result};
 use crate::pages;
 use crate::pause::{Pause, PauseFuture, PauseSlot};
 use crate::prices::{HOST_BYTE_FUEL, HOST_CALL_FUEL};
 use crate::purse::{BOND_PER_KIB, Purse};
 use crate::rent::{RentMeter, RentRates};
+use crate::requests::RequestTerms;
 use crate::shared::{CellShared, GuestShared};
 use crate::wasi::{Exit, Stream, WasiConfig, WasiContext, WasiView};
 
@@ -30,6 +33,7 @@ use crate::wasi::{Exit, Stream, WasiConfig, WasiContext, WasiView};
 pub const STORE_FUEL: u64 = 1 << 62;
 /// Bytes of a table element on the host.
 const TABLE_ELEMENT_BYTES: u64 = 8;
+const PAGE: u64 = pages::PAGE_BYTES as u64;
 /// Guests' wall clock in virtual time begins here: 2026-01-01T00:00:00Z.
 const VIRTUAL_EPOCH_NS: u64 = 1_767_225_600_000_000_000;
 
@@ -86,17 +90,24 @@ pub struct GuestState {
     generation_seen: u64,
     host_fuel: u64,
     last_growth: u64,
+    /// Linear memory and the heap of exceptions, bytes.
+    memory_bytes: u64,
     memory_refused: Option<Refusal>,
     lost_seen: [u64; 2],
     memory: Option<Memory>,
+    /// Where its allocator counts what it frees, if it does.
+    freed_counter: Option<Global>,
+    /// Bytes from the start of memory that may come back as something else than zeros.
+    image_end: u64,
+    discarded: Discarded,
     /// Fuel the store begins with.
     pub(crate) store_fuel: u64,
     /// Host calls after which the guest is ended (measurements).
     pub(crate) calls_max: u64,
     /// Whether the end of the guest carries a hash of its memory.
     pub(crate) digest_memory: bool,
-    /// Calls of the `maxwell` module that this version does not support.
-    unsupported: BTreeSet<&'static str>,
+    /// Whether and at which price it may ask for outbound requests.
+    pub(crate) request_terms: Option<RequestTerms>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,13 +149,17 @@ impl GuestState {
             generation_seen: 0,
             host_fuel: 0,
             last_growth: 0,
+            memory_bytes: 0,
             memory_refused: None,
             lost_seen: [0; 2],
             memory: None,
+            freed_counter: None,
+            image_end: u64::MAX,
+            discarded: Discarded::default(),
             store_fuel: STORE_FUEL,
             calls_max: u64::MAX,
             digest_memory: false,
-            unsupported: BTreeSet::new(),
+            request_terms: None,
         }
     }
 
@@ -174,9 +189,14 @@ impl GuestState {
         self.quantum_start = fuel;
     }
 
-    /// Notes a host call that this version does not support.
-    pub(crate) fn note_unsupported(&mut self, name: &'static str) {
-        self.unsupported.insert(name);
+    /// Zeroes whole pages of `memory`, which must be this guest's, and stops their rent.
+    pub(crate) fn discard(&mut self, memory: &mut [u8], pages: (usize, usize)) {
+        let now_ns = self.cell.now_ns();
+        let cleared = self.discarded.clear(memory, pages, self.image_end, now_ns);
+        self.shared.discarded.fetch_add(cleared.held * PAGE, Relaxed);
+        if cleared.given_back > 0 {
+            self.shared.books().resize(cleared.given_back * PAGE, 0, now_ns);
+        }
     }
 
     /// Books the fuel used since the last booking.
@@ -214,6 +234,10 @@ impl WasiView for GuestState {
         self.host_fuel += HOST_CALL_FUEL.saturating_add(bytes.saturating_mul(HOST_BYTE_FUEL));
     }
 
+    fn host_time(&mut self, ns: u64) {
+        self.shared.host_ns.fetch_add(ns, Relaxed);
+    }
+
     fn monotonic_ns(&mut self) -> u64 {
         // The clock of a guest that is being ended stands at the end of time: nothing sleeps on.
         if self.shared.kill.load(Relaxed) {
@@ -246,20 +270,23 @@ impl ResourceLimiter for GuestState {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        if desired as u64 > self.memory_bytes_max {
+        let bytes = (desired - current) as u64;
+        let total = self.memory_bytes.saturating_add(bytes);
+        if total > self.memory_bytes_max {
             self.memory_refused = Some(Refusal::Limit);
             return Ok(false);
         }
-        let bytes = (desired - current) as u64;
         if !self.shared.books().grow(bytes, true, self.cell.now_ns()) {
             self.memory_refused = Some(Refusal::Money);
             return Ok(false);
         }
         self.last_growth = bytes;
+        self.memory_bytes = total;
         Ok(true)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.memory_bytes = self.memory_bytes.saturating_sub(self.last_growth);
         self.shared.books().shrink(std::mem::take(&mut self.last_growth), true);
         self.memory_refused = Some(Refusal::Limit);
         Ok(())
@@ -306,6 +333,7 @@ fn hook(mut context: StoreContextMut<'_, GuestState>, call: CallHook) -> wasmtim
     }
     let fuel_left = context.get_fuel()?;
     if call.entering_host() {
+        note_freed(&mut context);
         context.data_mut().book(fuel_left);
         return Ok(());
     }
@@ -324,6 +352,10 @@ fn hook(mut context: StoreContextMut<'_, GuestState>, call: CallHook) -> wasmtim
     }
     let fuel_left = fuel_left.saturating_sub(host_fuel);
     state.book(fuel_left);
+    if new_quantum && state.discarded.is_due(state.cell.now_ns()) {
+        look_at_discarded(&mut context);
+    }
+    let state = context.data_mut();
     if new_quantum {
         state.generation_seen = generation;
         state.quantum_start = fuel_left;
@@ -338,6 +370,25 @@ fn hook(mut context: StoreContextMut<'_, GuestState>, call: CallHook) -> wasmtim
         context.fuel_async_yield_interval(Some(interval))?;
     }
     Ok(())
+}
+
+/// Reads the counter of freed bytes.
+fn note_freed(context: &mut StoreContextMut<'_, GuestState>) {
+    if let Some(counter) = context.data().freed_counter {
+        let freed = counter.get(&mut *context).i64().unwrap_or(0);
+        context.data().shared.freed.store(freed.cast_unsigned(), Relaxed);
+    }
+}
+
+/// Pages that were given back and hold something again are resident from now on.
+fn look_at_discarded(context: &mut StoreContextMut<'_, GuestState>) {
+    let Some(memory) = context.data().memory else { return };
+    let (bytes, state) = memory.data_and_store_mut(&mut *context);
+    let now_ns = state.cell.now_ns();
+    let touched = state.discarded.look(bytes, !state.cell.is_virtual(), now_ns);
+    if touched > 0 {
+        state.shared.books().resize(0, touched * PAGE, now_ns);
+    }
 }
 
 /// Unmetered guests (measurements only) end and print like others; nothing is counted.
@@ -370,6 +421,7 @@ async fn run(pre: InstancePre<GuestState>, state: GuestState) -> GuestEnd {
         },
         Err(error) => GuestExit::Trapped(error.to_string()),
     };
+    note_freed(&mut store.as_context_mut());
     let fuel_left = store.get_fuel().ok();
     let state = store.data_mut();
     let host_fuel = std::mem::take(&mut state.host_fuel);
@@ -377,8 +429,7 @@ async fn run(pre: InstancePre<GuestState>, state: GuestState) -> GuestEnd {
         state.book(fuel_left.saturating_sub(host_fuel));
     }
     state.flush_output();
-    let own = state.unsupported.iter().copied();
-    let unsupported = state.wasi.unsupported().chain(own).map(str::to_owned).collect();
+    let unsupported = state.wasi.unsupported().map(str::to_owned).collect();
     let memory_digest = store.data().digest_memory.then(|| memory_digest(&store));
     GuestEnd { exit, pages_erased: pages_erased(&store), unsupported, memory_digest }
 }
@@ -401,8 +452,19 @@ async fn call(
         _ => None,
     });
     store.data_mut().memory = memory;
+    find_counters(store, &instance);
     let start = instance.get_typed_func::<(), ()>(&mut *store, "_start")?;
     start.call_async(store, ()).await
+}
+
+/// Finds what admission added to the module.
+fn find_counters(store: &mut Store<GuestState>, instance: &Instance) {
+    let counter = instance.get_global(&mut *store, FREED_EXPORT);
+    let image_end = instance.get_global(&mut *store, IMAGE_END_EXPORT);
+    let image_end = image_end.and_then(|global| global.get(&mut *store).i64());
+    let state = store.data_mut();
+    state.freed_counter = counter;
+    state.image_end = image_end.map_or(u64::MAX, i64::cast_unsigned);
 }
 
 fn classify(error: &wasmtime::Error, state: &GuestState) -> GuestExit {
@@ -441,5 +503,8 @@ fn pages_erased(store: &Store<GuestState>) -> u64 {
     };
     // What the machine has backed so far is no function of a deterministic run's inputs.
     let ask_machine = !store.data().cell.is_virtual();
-    pages::nonzero(memory.data(store.as_context()), ask_machine)
+    let bytes = memory.data(store.as_context());
+    // The heap of exceptions cannot be read: it counts whole, as its bond did.
+    let heap_bytes = store.data().memory_bytes.saturating_sub(bytes.len() as u64);
+    pages::nonzero(bytes, ask_machine) + heap_bytes.div_ceil(PAGE)
 }

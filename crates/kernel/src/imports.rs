@@ -11,6 +11,8 @@ use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, Store};
 use crate::error::{KernelError, Result};
 use crate::guest::GuestState;
 use crate::pause::Pause;
+use crate::questions::calls;
+use crate::requests;
 use crate::shared::{REPORT_BYTES_MAX, REPORT_BYTES_QUEUED_MAX, REPORTS_MAX, TRANSFERS_MAX};
 use crate::wasi::{self, WasiView};
 
@@ -18,12 +20,14 @@ use crate::wasi::{self, WasiView};
 pub const MODULES: [&str; 2] = ["wasi_snapshot_preview1", MAXWELL];
 const MAXWELL: &str = "maxwell";
 
-const EAGAIN: i32 = 6;
-const EDQUOT: i32 = 19;
-const EFAULT: i32 = 21;
+pub(crate) const EACCES: i32 = 2;
+pub(crate) const EAGAIN: i32 = 6;
+pub(crate) const EDQUOT: i32 = 19;
+pub(crate) const EFAULT: i32 = 21;
+pub(crate) const EINTR: i32 = 27;
 const EINVAL: i32 = 28;
-const EMSGSIZE: i32 = 35;
-const ENOSYS: i32 = 52;
+pub(crate) const EMSGSIZE: i32 = 35;
+pub(crate) const ETIMEDOUT: i32 = 73;
 
 /// Bytes of a page that `discard` can give back.
 const DISCARD_PAGE: usize = crate::pages::PAGE_BYTES;
@@ -40,6 +44,7 @@ pub fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     wasi::add_to_linker(&mut linker).map_err(KernelError::engine)?;
     define_market(&mut linker).map_err(KernelError::engine)?;
     define_information(&mut linker).map_err(KernelError::engine)?;
+    requests::define(&mut linker, MAXWELL).map_err(KernelError::engine)?;
     Ok(linker)
 }
 
@@ -101,21 +106,8 @@ fn define_market(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 fn define_information(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.func_wrap(MAXWELL, "report", report)?;
     linker.func_wrap(MAXWELL, "discard", discard)?;
-    for name in ["believe", "observe"] {
-        linker.func_wrap(
-            MAXWELL,
-            name,
-            move |mut caller: Caller<'_, GuestState>,
-                  _question: i32,
-                  _ptr: i32,
-                  _len: i32|
-                  -> i32 {
-                caller.data_mut().charge(0);
-                caller.data_mut().note_unsupported(name);
-                -ENOSYS
-            },
-        )?;
-    }
+    linker.func_wrap(MAXWELL, "believe", calls::believe)?;
+    linker.func_wrap(MAXWELL, "observe", calls::observe)?;
     Ok(())
 }
 
@@ -161,8 +153,13 @@ fn report(mut caller: Caller<'_, GuestState>, ptr: i32, len: i32) -> i32 {
     if books.reports.len() >= REPORTS_MAX || queued > REPORT_BYTES_QUEUED_MAX {
         return -EAGAIN;
     }
+    // What a line claims may turn out wrong: its stake is gone before anybody judges it.
+    let (stake, runway) = (books.questions.report_stake, books.rent.runway());
+    if !books.purse.stake_away(stake, runway) {
+        return -EDQUOT;
+    }
     books.report_bytes = queued;
-    books.reports.push_back(line.to_vec());
+    books.reports.push_back((line.to_vec(), stake));
     0
 }
 
@@ -185,12 +182,14 @@ fn discard(mut caller: Caller<'_, GuestState>, ptr: i32, len: i32) -> i32 {
     }
     caller.data_mut().charge(length as u64);
     if length > 0 {
-        memory.data_mut(&mut caller)[start..end].fill(0);
+        let (bytes, state) = memory.data_and_store_mut(&mut caller);
+        state.discard(bytes, (start, end));
     }
     0
 }
 
-fn memory(caller: &mut Caller<'_, GuestState>) -> Option<Memory> {
+/// The guest's memory, if it exports one.
+pub(crate) fn memory(caller: &mut Caller<'_, GuestState>) -> Option<Memory> {
     match caller.get_export("memory") {
         Some(Extern::Memory(memory)) => Some(memory),
         _ => None,

@@ -47,7 +47,9 @@ pub struct Meters {
     pub calls: u64,
     /// Host bytes already billed.
     pub bytes: u64,
-    /// Bits erased.
+    /// Wall time inside WASI calls already billed, ns.
+    pub host_ns: u64,
+    /// Bits erased at its end.
     pub erased_bits: u64,
     /// Result lines sent.
     pub reports: u64,
@@ -177,6 +179,9 @@ impl Process {
             memory_byte_ns_low: low(byte_ns),
             memory_byte_ns_high: low(byte_ns >> 64),
             erased_bits: meters.erased_bits,
+            freed_bytes: books.tax.freed_bytes(),
+            discarded_bytes: books.tax.discarded_bytes(),
+            tax_unpaid: books.tax_unpaid,
             bid_ppm: self.bid_ppm,
             price_ppm: self.price_ppm,
             born_ns: self.born_ns,

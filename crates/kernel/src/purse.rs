@@ -19,6 +19,8 @@ pub struct Purse {
     pub escrow: u64,
     /// Locked until death for the erasure of the process's memory.
     pub bond: u64,
+    /// Locked until questions are resolved.
+    pub stake: u64,
     /// Ever received.
     pub funded: u64,
     /// Ever paid for metered joules.
@@ -31,6 +33,8 @@ pub struct Purse {
     pub tax: u64,
     /// Ever sent to other processes.
     pub sent: u64,
+    /// Ever handed over as stakes: what was lost, and what the parent holds or paid back as funds.
+    pub staked: u64,
     /// Given back at the end.
     pub returned: u64,
 }
@@ -50,9 +54,10 @@ impl Purse {
     /// Whether every credit ever received is held or was paid.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        let held = [self.free, self.escrow, self.bond];
-        let paid = [self.burned, self.premium, self.rent, self.tax, self.sent, self.returned];
-        let sum: u128 = held.iter().chain(&paid).map(|&part| u128::from(part)).sum();
+        let held = [self.free, self.escrow, self.bond, self.stake];
+        let paid = [self.burned, self.premium, self.rent, self.tax, self.sent, self.staked];
+        let parts = held.iter().chain(&paid).chain([&self.returned]);
+        let sum: u128 = parts.map(|&part| u128::from(part)).sum();
         sum == u128::from(self.funded)
     }
 
@@ -93,6 +98,14 @@ impl Purse {
         let paid = credits.min(self.free);
         self.free -= paid;
         self.rent += paid;
+        credits - paid
+    }
+
+    /// Pays erasure tax of memory freed or discarded as far as it can; returns what stays unpaid.
+    pub fn pay_tax(&mut self, credits: u64) -> u64 {
+        let paid = credits.min(self.free);
+        self.free -= paid;
+        self.tax += paid;
         credits - paid
     }
 
@@ -137,9 +150,42 @@ impl Purse {
         true
     }
 
+    /// Locks `credits` as a stake if `runway` stays free afterwards.
+    #[must_use]
+    pub fn lock_stake(&mut self, credits: u64, runway: u64) -> bool {
+        let Some(needed) = credits.checked_add(runway) else { return false };
+        if self.free < needed {
+            return false;
+        }
+        self.free -= credits;
+        self.stake += credits;
+        true
+    }
+
+    /// Unlocks `credits` of a stake that was not lost.
+    pub fn unlock_stake(&mut self, credits: u64) {
+        let amount = credits.min(self.stake);
+        self.stake -= amount;
+        self.free += amount;
+    }
+
+    /// Hands `credits` over as a stake at once, if `runway` stays free afterwards.
+    #[must_use]
+    pub fn stake_away(&mut self, credits: u64, runway: u64) -> bool {
+        credits == 0 || self.lock_stake(credits, runway) && self.lose_stake(credits) == credits
+    }
+
+    /// Hands `credits` of the locked stake over; returns how many there were.
+    pub fn lose_stake(&mut self, credits: u64) -> u64 {
+        let amount = credits.min(self.stake);
+        self.stake -= amount;
+        self.staked += amount;
+        amount
+    }
+
     /// Empties the purse to whoever funds it.
     pub fn give_back(&mut self) -> u64 {
-        debug_assert_eq!((self.escrow, self.bond), (0, 0), "settle first");
+        debug_assert_eq!((self.escrow, self.bond, self.stake), (0, 0, 0), "settle first");
         let rest = self.free;
         self.free = 0;
         self.returned += rest;
@@ -173,9 +219,13 @@ mod tests {
         Fund(u64),
         Slice { escrow: u64, uj: u64, price_ppm: u64 },
         Rent(u64),
+        Tax(u64),
         Lock { credits: u64, runway: u64 },
         Unlock(u64),
         Send { credits: u64, runway: u64 },
+        Stake { credits: u64, runway: u64 },
+        Unstake(u64),
+        Lose(u64),
     }
 
     fn moves() -> impl Strategy<Value = Vec<Move>> {
@@ -185,10 +235,16 @@ mod tests {
             (amount.clone(), amount.clone(), 1_000_000u64..256_000_000)
                 .prop_map(|(escrow, uj, price_ppm)| Move::Slice { escrow, uj, price_ppm }),
             amount.clone().prop_map(Move::Rent),
+            amount.clone().prop_map(Move::Tax),
             (amount.clone(), amount.clone())
                 .prop_map(|(credits, runway)| Move::Lock { credits, runway }),
             amount.clone().prop_map(Move::Unlock),
-            (amount.clone(), amount).prop_map(|(credits, runway)| Move::Send { credits, runway }),
+            (amount.clone(), amount.clone())
+                .prop_map(|(credits, runway)| Move::Send { credits, runway }),
+            (amount.clone(), amount.clone())
+                .prop_map(|(credits, runway)| Move::Stake { credits, runway }),
+            amount.clone().prop_map(Move::Unstake),
+            amount.prop_map(Move::Lose),
         ];
         prop::collection::vec(one, 0..64)
     }
@@ -214,15 +270,28 @@ mod tests {
                         prop_assert!(unpaid == 0 || purse.free == 0);
                         prop_assert_eq!(free - purse.free + unpaid, credits);
                     }
+                    Move::Tax(credits) => {
+                        let before = purse;
+                        let unpaid = purse.pay_tax(credits);
+                        prop_assert!(unpaid == 0 || purse.free == 0);
+                        prop_assert_eq!(purse.tax - before.tax + unpaid, credits);
+                    }
                     Move::Lock { credits, runway } => {
                         let before = purse;
                         if !purse.lock_bond(credits, runway) { prop_assert_eq!(before, purse); }
                     }
                     Move::Unlock(credits) => purse.unlock_bond(credits),
                     Move::Send { credits, runway } => { let _ = purse.send(credits, runway); }
+                    Move::Stake { credits, runway } => {
+                        let before = purse;
+                        if !purse.lock_stake(credits, runway) { prop_assert_eq!(before, purse); }
+                    }
+                    Move::Unstake(credits) => purse.unlock_stake(credits),
+                    Move::Lose(credits) => prop_assert!(purse.lose_stake(credits) <= credits),
                 }
                 prop_assert!(purse.is_conserved());
             }
+            purse.unlock_stake(u64::MAX);
             purse.bury(tax);
             purse.give_back();
             prop_assert!(purse.is_conserved());

@@ -9,7 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Clock;
 use crate::purse::{Purse, bond_credits};
+use crate::questions::Questions;
 use crate::rent::RentMeter;
+use crate::requests::Request;
+use crate::tax::TaxMeter;
 
 /// Bytes of each output stream that a process may have between two epochs; the rest is lost.
 pub const OUTPUT_BYTES_MAX: usize = 256 << 10;
@@ -98,6 +101,12 @@ pub struct GuestShared {
     pub calls: AtomicU64,
     /// Bytes moved by host calls so far.
     pub bytes: AtomicU64,
+    /// Bytes that its allocator freed so far, as last read from its counter.
+    pub freed: AtomicU64,
+    /// Bytes that it discarded so far and that held something.
+    pub discarded: AtomicU64,
+    /// Wall time spent inside WASI calls so far, ns.
+    pub host_ns: AtomicU64,
     /// Number of the current quantum; the slice loop counts it up before it polls.
     pub generation: AtomicU64,
     /// Set by the slice loop: the guest ends at its next return from the host.
@@ -118,20 +127,30 @@ pub struct Books {
     pub rent: RentMeter,
     /// Rent that could not be paid so far, credits.
     pub rent_unpaid: u64,
+    /// The erasure tax of frees and discards.
+    pub tax: TaxMeter,
+    /// Tax that could not be paid so far, credits.
+    pub tax_unpaid: u64,
     /// Urgency, thousandths.
     pub urgency_millis: u32,
     /// The guest's or the operator's own bid.
     pub bid_ppm: Option<u64>,
     /// Set when a guest changed its bid or urgency.
     pub bid_changed: bool,
-    /// Result lines.
-    pub reports: VecDeque<Vec<u8>>,
+    /// Result lines, each with the stake that came with it.
+    pub reports: VecDeque<(Vec<u8>, u64)>,
     /// Bytes of them.
     pub report_bytes: usize,
     /// Credits on their way: process and amount.
     pub transfers: VecDeque<(u32, u64)>,
+    /// The outbound request that is open, if any.
+    pub request: Option<Request>,
+    /// Outbound requests so far.
+    pub requests: u64,
     /// Output of descriptors 1 and 2.
     pub output: [Output; 2],
+    /// What sponsors ask it, and what it has said to that.
+    pub questions: Questions,
 }
 
 /// Output of a stream since the last epoch.
@@ -161,6 +180,9 @@ impl GuestShared {
             fuel: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            freed: AtomicU64::new(0),
+            discarded: AtomicU64::new(0),
+            host_ns: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             kill: AtomicBool::new(false),
             slept_ns: AtomicU64::new(0),
@@ -169,15 +191,32 @@ impl GuestShared {
                 purse,
                 rent,
                 rent_unpaid: 0,
+                tax: TaxMeter::default(),
+                tax_unpaid: 0,
                 urgency_millis,
                 bid_ppm,
                 bid_changed: false,
                 reports: VecDeque::new(),
                 report_bytes: 0,
                 transfers: VecDeque::new(),
+                request: None,
+                requests: 0,
                 output: [Output::default(), Output::default()],
+                questions: Questions::default(),
             }),
         }
+    }
+
+    /// Lets the tax of what was freed and discarded fall due and pays it; returns whether all of it
+    /// could be paid.
+    pub fn pay_tax(&self, books: &mut Books) -> bool {
+        let freed = self.freed.load(Ordering::Relaxed);
+        let discarded = self.discarded.load(Ordering::Relaxed);
+        let due = books.tax.accrue(freed, discarded);
+        if due > 0 {
+            books.tax_unpaid += books.purse.pay_tax(due);
+        }
+        books.tax_unpaid == 0
     }
 
     /// The books; a panic while they were held (a bug) does not hide the money.
@@ -217,6 +256,13 @@ impl Books {
         if bonded {
             self.purse.unlock_bond(bond_credits(bytes));
         }
+    }
+
+    /// Changes what is resident by pages given back or touched again.
+    pub fn resize(&mut self, less_bytes: u64, more_bytes: u64, now_ns: u64) {
+        self.pay_rent(now_ns);
+        let resident = self.rent.resident_bytes().saturating_sub(less_bytes);
+        self.rent.set_resident(resident.saturating_add(more_bytes));
     }
 
     /// What a slice may spend: the purse without the runway.

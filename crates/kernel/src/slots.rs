@@ -17,14 +17,22 @@ use crate::error::{KernelError, Result};
 use crate::purse::Purse;
 
 /// Layout version of the mapping.
-pub const SLOTS_VERSION: u64 = 1;
+pub const SLOTS_VERSION: u64 = 3;
 const MAGIC: u64 = u64::from_le_bytes(*b"MAXWELL1");
 const HEADER_WORDS: usize = 64;
-const RECORD_WORDS: usize = 38;
+const RECORD_WORDS: usize = 39;
 /// Words of a slot: the sequence number, then two records, padded to cache lines.
 const SLOT_WORDS: usize = 80;
 /// Slots a mapping may hold: 64 MiB of shared memory.
 pub const SLOTS_MAX: usize = 100_000;
+
+/// A record's words; that they fit is checked when this is compiled.
+fn padded<const WORDS: usize>(words: [u64; WORDS]) -> [u64; RECORD_WORDS] {
+    const { assert!(WORDS <= RECORD_WORDS) }
+    let mut record = [0; RECORD_WORDS];
+    record[..WORDS].copy_from_slice(&words);
+    record
+}
 
 macro_rules! record {
     ($($(#[$doc:meta])* $field:ident,)*) => {
@@ -40,13 +48,10 @@ macro_rules! record {
         impl Record {
             fn to_words(self) -> [u64; RECORD_WORDS] {
                 let p = self.purse;
-                let words = [
+                padded([
                     p.free, p.escrow, p.bond, p.funded, p.burned, p.premium, p.rent, p.tax, p.sent,
-                    p.returned, $(self.$field,)*
-                ];
-                let mut record = [0; RECORD_WORDS];
-                record[..words.len()].copy_from_slice(&words);
-                record
+                    p.returned, p.stake, p.staked, $(self.$field,)*
+                ])
             }
 
             fn from_words(words: &[u64; RECORD_WORDS]) -> Self {
@@ -56,6 +61,7 @@ macro_rules! record {
                     purse: Purse {
                         free: word(), escrow: word(), bond: word(), funded: word(), burned: word(),
                         premium: word(), rent: word(), tax: word(), sent: word(), returned: word(),
+                        stake: word(), staked: word(),
                     },
                     $($field: word(),)*
                 }
@@ -82,7 +88,13 @@ record! {
     memory_bytes_max,
     memory_byte_ns_low,
     memory_byte_ns_high,
+    /// At its end.
     erased_bits,
+    /// By its allocator.
+    freed_bytes,
+    /// By `discard`.
+    discarded_bytes,
+    tax_unpaid,
     bid_ppm,
     price_ppm,
     born_ns,

@@ -9,6 +9,7 @@ use wasmtime::{Engine, Module};
 
 use crate::clock::thread_cpu_ns;
 use crate::engine::{EngineOptions, Metering, engine};
+use crate::erasure;
 use crate::error::{KernelError, Result};
 use crate::guest::{self, GuestEnd, GuestExit, GuestParts, GuestState};
 use crate::imports;
@@ -77,15 +78,19 @@ pub struct Measurement {
     pub stdout: Vec<u8>,
     /// Standard error, the first part.
     pub stderr: Vec<u8>,
+    /// Bytes that its allocator freed, if it counts.
+    pub freed_bytes: u64,
     /// Hash of its memory.
     pub memory_digest: Option<u64>,
 }
 
-/// Compiles `wasm` for a measurement.
+/// Compiles `wasm` for a measurement, its allocator `counted` as admission does or as it is.
 ///
 /// # Errors
 /// [`KernelError::InvalidModule`] and [`KernelError::Engine`].
-pub fn compile(wasm: &[u8], metering: Metering) -> Result<(Engine, Module)> {
+pub fn compile(wasm: &[u8], metering: Metering, counted: bool) -> Result<(Engine, Module)> {
+    let rewritten = if counted { erasure::rewrite(wasm)? } else { None };
+    let wasm = rewritten.as_ref().map_or(wasm, |rewritten| &rewritten.wasm);
     let engine = engine(EngineOptions { metering, guests_max: None, cache: None })?;
     let module =
         Module::new(&engine, wasm).map_err(|e| KernelError::InvalidModule(e.to_string()))?;
@@ -163,6 +168,7 @@ fn describe(measured: &mut Measurement, end: GuestEnd, shared: &GuestShared) {
     measured.fuel = shared.fuel.load(Relaxed);
     measured.calls = shared.calls.load(Relaxed);
     measured.bytes = shared.bytes.load(Relaxed);
+    measured.freed_bytes = shared.freed.load(Relaxed);
     measured.memory_digest = end.memory_digest;
     measured.completed = matches!(end.exit, GuestExit::Exited(_));
     measured.exit = match end.exit {

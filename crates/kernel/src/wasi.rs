@@ -63,6 +63,10 @@ pub trait WasiView: Send + 'static {
     fn wasi(&mut self) -> &mut WasiContext;
     /// Charges one host call that moved `bytes` between guest and host.
     fn charge(&mut self, bytes: u64);
+    /// Notes wall time of a host call, which may have waited for a disk.
+    fn host_time(&mut self, ns: u64) {
+        let _ = ns;
+    }
     /// The guest's monotonic clock, ns.
     fn monotonic_ns(&mut self) -> u64;
     /// The guest's wall clock, ns since 1970-01-01.

@@ -18,6 +18,7 @@ pub(crate) struct ModuleInfo {
     memory_bytes_max: Option<u64>,
     has_start: bool,
     imports: Vec<String>,
+    counted: Vec<String>,
     artifact_bytes: u64,
     cached: bool,
 }
@@ -32,6 +33,7 @@ impl From<admission::ModuleInfo> for ModuleInfo {
             memory_bytes_max: info.memory_bytes_max,
             has_start: info.has_start,
             imports: info.imports,
+            counted: info.counted,
             artifact_bytes: info.artifact_bytes,
             cached: info.cached,
         }

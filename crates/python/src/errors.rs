@@ -33,21 +33,29 @@ pub(crate) fn to_py(error: &Kernel) -> PyErr {
     KernelError::new_err((kind(error), error.to_string()))
 }
 
+/// Runs `work` without the GIL and stops its panics: `Err` is what the panic said.
+pub(crate) fn detached<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, String> {
+    py.detach(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| {
+        panic
+            .downcast_ref::<&str>()
+            .map(|text| (*text).to_owned())
+            .or_else(|| panic.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned())
+    })
+}
+
 /// Runs `work` without the GIL; its errors become exceptions, and so does a panic, as a bug.
 pub(crate) fn guarded<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T, Kernel> + Send,
 ) -> PyResult<T> {
-    let done = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
-    match done {
+    match detached(py, work) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(to_py(&error)),
-        Err(panic) => {
-            let said = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
+        Err(said) => {
             Err(KernelError::new_err(("bug", format!("BUG: the kernel panicked: {said}"))))
         }
     }

@@ -4,6 +4,7 @@ mod admission;
 mod cell;
 mod errors;
 mod measure;
+mod proofs;
 mod slots;
 
 use pyo3::prelude::*;
@@ -23,5 +24,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(admission::admit, module)?)?;
     module.add_function(wrap_pyfunction!(cell::run_cell, module)?)?;
     module.add_function(wrap_pyfunction!(measure::measure, module)?)?;
+    module.add("ProofFailure", module.py().get_type::<proofs::ProofFailure>())?;
+    module.add_class::<proofs::ProofModel>()?;
+    module.add_function(wrap_pyfunction!(proofs::proof_verify, module)?)?;
+    module.add_function(wrap_pyfunction!(proofs::proof_digest, module)?)?;
     Ok(())
 }

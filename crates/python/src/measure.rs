@@ -47,6 +47,10 @@ impl Measurement {
         self.0.completed
     }
     #[getter]
+    fn freed_bytes(&self) -> u64 {
+        self.0.freed_bytes
+    }
+    #[getter]
     fn memory_digest(&self) -> Option<u64> {
         self.0.memory_digest
     }
@@ -64,7 +68,7 @@ impl Measurement {
 #[pyfunction]
 #[pyo3(signature = (wasm, *, args, metered = true, dirs = vec![], env = vec![], quantum_fuel = 800_000,
     fuel_max = None, store_fuel = None, calls_max = None, wall_ns_max = None, repeat = 1,
-    digest_memory = false))]
+    digest_memory = false, counted = false))]
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn measure(
     py: Python<'_>,
@@ -80,6 +84,7 @@ pub(crate) fn measure(
     wall_ns_max: Option<u64>,
     repeat: u32,
     digest_memory: bool,
+    counted: bool,
 ) -> PyResult<Vec<Measurement>> {
     let preopens = dirs.into_iter().map(|(guest_path, host_path, read_only)| Preopen {
         guest_path,
@@ -104,7 +109,7 @@ pub(crate) fn measure(
     };
     let metering = if metered { Metering::Fuel } else { Metering::Off };
     let measured = guarded(py, move || {
-        let (engine, module) = solo::compile(&wasm, metering)?;
+        let (engine, module) = solo::compile(&wasm, metering, counted)?;
         (0..repeat)
             .map(|_| solo::measure(&engine, &module, &options))
             .collect::<Result<Vec<_>, _>>()

@@ -22,6 +22,8 @@ macro_rules! slot {
             tax: u64,
             sent: u64,
             returned: u64,
+            stake: u64,
+            staked: u64,
             memory_byte_ns: u128,
             $($field: u64,)*
         }
@@ -41,6 +43,8 @@ macro_rules! slot {
                     tax: purse.tax,
                     sent: purse.sent,
                     returned: purse.returned,
+                    stake: purse.stake,
+                    staked: purse.staked,
                     memory_byte_ns: high | u128::from(record.memory_byte_ns_low),
                     $($field: record.$field,)*
                 }
@@ -64,6 +68,9 @@ slot!(
     memory_bytes,
     memory_bytes_max,
     erased_bits,
+    freed_bytes,
+    discarded_bytes,
+    tax_unpaid,
     bid_ppm,
     price_ppm,
     born_ns,

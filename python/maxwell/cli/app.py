@@ -33,7 +33,12 @@ class Verb(NamedTuple):
 VERBS: Final = {
     "run": Verb("maxwell.cli.run", "Run a fleet file, or one WebAssembly module."),
     "why": Verb("maxwell.cli.why", "Explain how a process of a run ended."),
-    "demo": Verb("maxwell.cli.demo", "Run the samples against each other for ten seconds."),
+    "logs": Verb("maxwell.cli.logs", "Print what a process of a run wrote."),
+    "audit": Verb("maxwell.cli.audit", "Check that a run's folder is what its node signed."),
+    "receipt": Verb("maxwell.cli.receipt", "Verify, show and export receipts."),
+    "key": Verb("maxwell.cli.key", "Print the public key that this node signs with."),
+    "demo": Verb("maxwell.cli.demo", "Run the samples against each other for six seconds."),
+    "lab": Verb("maxwell.cli.lab", "Run an experiment: what the market is worth, measured."),
     "model": Verb("maxwell.cli.model", "Import, inspect and register models for proofs."),
     "prove": Verb("maxwell.cli.prove", "Run a model on an input and write the proof."),
     "verify": Verb("maxwell.cli.verify", "Check a proof without running the model."),
@@ -42,6 +47,16 @@ VERBS: Final = {
     "completion": Verb("maxwell.cli.completion", "Print a shell's completion script."),
 }
 """Each module defines `command`."""
+
+ELSEWHERE: Final = {
+    "ps": "`maxwell run` shows its processes while they run; `maxwell why NAME` explains one after",
+    "top": "`maxwell run FLEET.toml` on a terminal is a live table of its processes",
+    "ls": "runs are folders: `ls runs`; `maxwell why NAME --run runs/DIR` reads one",
+    "stop": "Ctrl-C in the terminal of a run, or SIGTERM, ends it; everything is settled first",
+    "kill": "Ctrl-C in the terminal of a run, or SIGTERM, ends it; everything is settled first",
+    "report": "the report of a run is `report.json` in its folder; `maxwell why NAME` explains one",
+}
+"""Where to find what other programs have a verb for."""
 
 
 class Program(click.Group):
@@ -67,10 +82,17 @@ class Program(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Finds the verb; a file in its place is answered with `run`."""
         word = args[0] if args else ""
+        if word == "help":
+            if len(args) > 1:
+                return self.resolve_command(ctx, [args[1], "--help"])
+            click.echo(ctx.get_help())
+            ctx.exit()
         if word in VERBS or word.startswith("-"):
             return super().resolve_command(ctx, args)
         if word.endswith((".toml", ".wasm")):
             hint = f"maxwell run {word}"
+        elif word in ELSEWHERE:
+            hint = ELSEWHERE[word]
         else:
             close = near_miss(word, VERBS)
             hint = f"did you mean `maxwell {close}`?" if close else f"verbs: {', '.join(VERBS)}"
@@ -147,7 +169,7 @@ def _usage(error: click.ClickException, arguments: Sequence[str]) -> int:
         verb = next((word for word in arguments if word in VERBS), "")
         hint = f"`{' '.join(filter(None, ('maxwell', verb, '--help')))}` lists the options"
     message = error.format_message().rstrip(".")
-    print_error(message[:1].lower() + message[1:], str(hint))
+    print_error(message[:1].lower() + message[1:], str(hint), code="MX1019")
     return EXIT_USAGE
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from maxwell.energy import EnergyModel, HostPaths
-from maxwell.units import format_bytes, format_power
+from maxwell.units import format_bytes
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
@@ -143,15 +143,13 @@ def check_model() -> Check:
     model = _energy_model()
     if model is None:
         model = EnergyModel.modelled(cells=len(os.sched_getaffinity(0)))
-        state = "not calibrated"
+        state = "not fitted"
     else:
-        state = "calibrated now"
+        state = "fitted just now"
     detail = (
-        f"{model.provenance}, ±{model.relative_interval_ppm / 10_000:.0f} %, {state}: "
-        f"{format_power(model.core_power_mw)} a busy core, {format_power(model.idle_power_mw)} "
-        f"idle, α {model.alpha_pj_per_fuel} pJ/fuel, β {model.beta_pj_per_ns} pJ/ns, "
-        f"{model.picoseconds_per_fuel} ps/fuel, switch {model.switch_pj / 1e6:.2f} µJ; "
-        f"{model.source}"
+        f"{model.provenance}, ±{model.relative_interval_ppm / 10_000:.0f} %: {model.source}; "
+        f"{state}: α {model.alpha_pj_per_fuel} pJ/fuel, β {model.beta_pj_per_ns} pJ/ns, "
+        f"{model.picoseconds_per_fuel} ps/fuel, switch {model.switch_pj / 1e6:.2f} µJ"
     )
     return Check(name="energy model", status="ok", detail=detail)
 
@@ -262,18 +260,19 @@ def check_samples() -> Check:
 
 
 def check_cache() -> Check:
-    """Can compiled modules be kept?"""
-    from maxwell.modules import cache_dir
+    """Can compiled modules be kept? A file is written where they would be, and removed."""
+    from maxwell.errors import ConfigError
+    from maxwell.modules import cache_dir, make_cache
 
     folder = cache_dir(os.environ)
     existing = next((path for path in (folder, *folder.parents) if path.exists()), Path("/"))
-    writable = os.access(existing, os.W_OK | os.X_OK)
-    free = shutil.disk_usage(existing).free
-    detail = f"{folder}, {format_bytes(free)} free"
-    if not writable:
-        hint = "set MAXWELL_CACHE_DIR to a folder that you can write to"
-        return Check(name="cache", status="warning", detail=f"{detail}, not writable", hint=hint)
-    if free < CACHE_BYTES_MIN:
+    detail = f"{folder}, {format_bytes(shutil.disk_usage(existing).free)} free"
+    try:
+        make_cache(existing)
+    except ConfigError as error:
+        detail = error.message
+        return Check(name="cache", status="failed", detail=detail, hint=error.hint)
+    if shutil.disk_usage(existing).free < CACHE_BYTES_MIN:
         return Check(name="cache", status="warning", detail=detail, hint="free some space")
     return Check(name="cache", status="ok", detail=detail)
 

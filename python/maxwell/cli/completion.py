@@ -13,13 +13,13 @@ from maxwell.cli.settings import Settings, common_options
 @common_options
 @click.pass_obj
 def command(settings: Settings, *, shell: str) -> int:
-    r"""Print a shell's completion script.
+    """Print a shell's completion script.
 
     \b
       bash   eval "$(maxwell completion bash)"     in ~/.bashrc
       zsh    eval "$(maxwell completion zsh)"      in ~/.zshrc
       fish   maxwell completion fish > ~/.config/fish/completions/maxwell.fish
-    """
+    """  # noqa: D301 - click reads the character, which a raw text would not have
     from maxwell.cli.app import program
 
     del settings

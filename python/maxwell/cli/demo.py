@@ -9,17 +9,21 @@ from pathlib import Path
 
 import click
 
-from maxwell.cli.logs import start_logging
-from maxwell.cli.running import RUNS_FOLDER, run_and_show
+from maxwell.cli.logging_setup import start_logging
+from maxwell.cli.running import fleet_folder, run_and_show
 from maxwell.cli.settings import Settings, common_options
-from maxwell.observe.folder import RunFolder, next_run_folder
 
 
 @click.command()
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Seed of the auction.")
 @click.option("--cells", type=click.IntRange(1), metavar="N", help="Cores that guests run on.")
 @click.option("--deterministic", is_flag=True, help="Equal runs give equal results, bit by bit.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder; an earlier run in it is replaced.  [default: runs/demo-N]",
+)
 @click.option("--json", is_flag=True, help="Print the report as JSON to standard output.")
 @click.option("--print-fleet", is_flag=True, help="Print the demo's fleet file and stop.")
 @common_options
@@ -34,7 +38,7 @@ def command(
     json: bool,
     print_fleet: bool,
 ) -> int:
-    """Run the samples against each other for a few seconds.
+    """Run the samples against each other for six seconds.
 
     A scientist earns its way, a hash miner and an endless loop go bankrupt, a memory hog is
     evicted by rent, a sleeper costs almost nothing. Needs no network and no other files.
@@ -58,8 +62,7 @@ def command(
     config = parse_fleet(
         tomllib.loads(text, parse_float=Decimal), Path.cwd(), node_overrides=overrides
     )
-    folder = RunFolder(out) if out is not None else next_run_folder(RUNS_FOLDER, "demo")
-    return run_and_show(config, "the demo", folder, settings, json=json)
+    return run_and_show(config, "the demo", fleet_folder(out, "demo"), settings, json=json)
 
 
 def demo_text() -> str:

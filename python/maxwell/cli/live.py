@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from maxwell.cli.console import print_note, stderr_console
+from maxwell.cli.screen import Screen
 from maxwell.observe.table import live_table
 from maxwell.observe.text import joules, price, seconds, watts
 
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from rich.live import Live
-
     from maxwell.cli.settings import Settings
+    from maxwell.node.admission import Compiling
     from maxwell.node.record import ProcessRecord, RunRecord
     from maxwell.node.view import NodeView, ProcessView
 
@@ -31,12 +31,16 @@ PRICES_MAX: Final = 240
 """Epochs that the course of the price covers: 24 s."""
 
 ROWS_MAX: Final = 40
-FRAME_ROWS: Final = 8
+FRAME_ROWS: Final = 9
 """Rows of the terminal that are not processes."""
 
 
 class Observer(Protocol):
     """Sees each epoch of a run."""
+
+    def on_compile(self, module: Compiling) -> None:
+        """Takes a compilation that the run waits for, before its first epoch."""
+        ...
 
     def on_view(self, view: NodeView) -> None:
         """Takes one epoch."""
@@ -63,6 +67,9 @@ class Observer(Protocol):
 class SilentObserver:
     """Shows nothing."""
 
+    def on_compile(self, module: Compiling) -> None:
+        """Takes a compilation."""
+
     def on_view(self, view: NodeView) -> None:
         """Takes one epoch."""
 
@@ -83,14 +90,24 @@ class SilentObserver:
 
 
 class LineObserver(SilentObserver):
-    """Writes a line a second and a line a death."""
+    """Writes a line a second and a line a death.
 
-    def __init__(self) -> None:
+    Args:
+        title: Written when the run is under way: a fleet that is refused has not run.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._next_ns = LINE_NS
         self._dead: set[str] = set()
 
+    def on_compile(self, module: Compiling) -> None:
+        """Writes what is waited for."""
+        print_note(compiling(module))
+
     def on_view(self, view: NodeView) -> None:
         """Takes one epoch."""
+        self._write_title()
         self._note_deaths(view.elapsed_ns, view.processes)
         if view.elapsed_ns >= self._next_ns:
             self._next_ns = (view.elapsed_ns // LINE_NS + 1) * LINE_NS
@@ -103,7 +120,13 @@ class LineObserver(SilentObserver):
 
     def on_end(self, record: RunRecord) -> None:
         """Writes the deaths that no epoch showed."""
+        self._write_title()
         self._note_deaths(record.wall_ns, record.processes)
+
+    def _write_title(self) -> None:
+        if self._title:
+            print_note(self._title)
+            self._title = ""
 
     def _note_deaths(
         self, now_ns: int, processes: Sequence[ProcessView] | Sequence[ProcessRecord]
@@ -118,20 +141,30 @@ class LineObserver(SilentObserver):
 
 
 class TableObserver(SilentObserver):
-    """Draws the live table in place; what it drew is gone when the run ends."""
+    """Draws the live table in place; what it drew is gone when the run ends.
 
-    def __init__(self) -> None:
+    Args:
+        title: Written above the table when the run is under way.
+    """
+
+    def __init__(self, title: str) -> None:
+        self._title = title
         self._console = stderr_console()
+        self._screen = Screen(self._console)
         self._prices: deque[int] = deque(maxlen=PRICES_MAX)
         self._drawn_ns = -REFRESH_NS
-        self._live: Live | None = None
+
+    def on_compile(self, module: Compiling) -> None:
+        """Draws what is waited for, where the table will be."""
+        self._screen.draw(compiling(module))
 
     def on_view(self, view: NodeView) -> None:
         """Takes one epoch."""
         self._prices.append(view.price_ppm)
-        if self._live is None or view.elapsed_ns - self._drawn_ns < REFRESH_NS:
+        if view.elapsed_ns - self._drawn_ns < REFRESH_NS:
             return
         self._drawn_ns = view.elapsed_ns
+        self._write_title()
         size = self._console.size
         table = live_table(
             view,
@@ -139,16 +172,11 @@ class TableObserver(SilentObserver):
             width=size.width,
             rows_max=max(1, min(ROWS_MAX, size.height - FRAME_ROWS)),
         )
-        self._live.update(table, refresh=True)
+        self._screen.draw(table)
 
-    def __enter__(self) -> Self:
-        """Starts drawing."""
-        from rich.live import Live
-
-        # No thread of rich's: the run itself says when to draw.
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
-        return self
+    def on_end(self, record: RunRecord) -> None:
+        """Writes the title of a run that was too short to be drawn."""
+        self._write_title()
 
     def __exit__(
         self,
@@ -157,19 +185,52 @@ class TableObserver(SilentObserver):
         trace: TracebackType | None,
     ) -> None:
         """Removes the table."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self._screen.clear()
+
+    def _write_title(self) -> None:
+        if self._title:
+            self._screen.clear()
+            print_note(self._title)
+            self._title = ""
 
 
-def observer_for(settings: Settings) -> Observer:
-    """Chooses how a run is shown."""
-    if settings.quiet or not settings.progress:
+class CompileLine:
+    """Tells on a terminal which compilation a single module waits for; gone when it runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        console = stderr_console()
+        shown = console.is_terminal and not console.is_dumb_terminal and not settings.quiet
+        self._screen = Screen(console) if shown and settings.progress else None
+
+    def draw(self, module: Compiling) -> None:
+        """Draws the line."""
+        if self._screen is not None:
+            self._screen.draw(compiling(module))
+
+    def clear(self) -> None:
+        """Removes the line."""
+        if self._screen is not None:
+            self._screen.clear()
+
+
+def observer_for(settings: Settings, title: str) -> Observer:
+    """Chooses how a run is shown; log lines and a table would draw over each other."""
+    if settings.quiet:
         return SilentObserver()
-    return TableObserver() if stderr_console().is_terminal else LineObserver()
+    if not settings.progress:
+        return SilentObserver()
+    console = stderr_console()
+    in_place = console.is_terminal and not console.is_dumb_terminal and not settings.verbose
+    return TableObserver(title) if in_place else LineObserver(title)
+
+
+def compiling(module: Compiling) -> str:
+    """Writes which compilation a run waits for."""
+    kept = "" if module.cache is None else f", kept in {module.cache}"
+    return f"compiling {module.file} ({module.number} of {module.total}{kept})"
 
 
 def header(name: str, processes: int, duration_ns: int | None) -> str:
     """Writes the line before a run."""
-    limit = "until all have ended" if duration_ns is None else f"for {seconds(duration_ns / NS)}"
-    return f"running {name}: {processes} {'process' if processes == 1 else 'processes'} {limit}"
+    limit = "" if duration_ns is None else f", at most {seconds(duration_ns / NS)}"
+    return f"running {name}: {processes} {'process' if processes == 1 else 'processes'}{limit}"

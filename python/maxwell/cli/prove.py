@@ -63,7 +63,7 @@ def command(
         if known is not None and not zk and registered.digest != known:
             raise ProofError(
                 f"model {known[:16]}… of the store has other weights than its digest says",
-                code="MX1615",
+                code="MX1715",
                 hint="remove its folder and register the model again",
             )
         registered.save()

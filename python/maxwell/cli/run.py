@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from maxwell.cli.console import print_note, print_warning
-from maxwell.cli.logs import start_logging
+from maxwell.cli.live import CompileLine
+from maxwell.cli.logging_setup import start_logging
 from maxwell.cli.running import (
     EXIT_OURS,
-    RUNS_FOLDER,
+    create,
+    fleet_folder,
+    power_text,
     quoted,
     run_and_show,
     save,
@@ -20,7 +23,7 @@ from maxwell.cli.running import (
 )
 from maxwell.cli.settings import Settings, common_options
 from maxwell.errors import ConfigError, ModuleError
-from maxwell.observe.folder import RunFolder, next_run_folder
+from maxwell.observe.folder import RunFolder
 
 if TYPE_CHECKING:
     from maxwell.config import FleetConfig
@@ -36,13 +39,28 @@ WASM_MAGIC: Final = b"\0asm"
 @click.command()
 @click.argument("target", metavar="FLEET.toml|MODULE.wasm")
 @click.argument("args", nargs=-1, metavar="[-- ARGS]...")
-@click.option("--budget", metavar="ENERGY", help="Energy for the whole run, such as 5J.")
-@click.option("--power", metavar="POWER", help="Power cap of the node, such as 10W.")
+@click.option(
+    "--budget",
+    metavar="ENERGY",
+    help="Energy minted once, such as 5J.  [default: 10J for a module; what a fleet file says]",
+)
+@click.option(
+    "--power",
+    metavar="POWER",
+    help="Rate of minting instead of a budget, such as 10W, less idle and system power; accounts "
+    "get it by their income_share, a module all of it.",
+)
 @click.option("--duration", metavar="TIME", help="When the run ends at the latest, such as 75s.")
 @click.option("--cells", type=click.IntRange(1), metavar="N", help="Cores that guests run on.")
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Seed of the auction.")
 @click.option("--deterministic", is_flag=True, help="Equal runs give equal results, bit by bit.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="The run's folder.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder; an earlier run in it is replaced.  "
+    "[default: runs/NAME-N; none for a module]",
+)
 @click.option("--json", is_flag=True, help="Print the report as JSON to standard output.")
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Module: a variable.")
 @click.option("--dir", "dirs", multiple=True, metavar="HOST:GUEST[:ro]", help="Module: a folder.")
@@ -68,7 +86,7 @@ def command(
     memory_max: str | None,
     name: str | None,
 ) -> int:
-    r"""Run a fleet file, or one WebAssembly module.
+    """Run a fleet file, or one WebAssembly module.
 
     A fleet shows a live table and ends with a report and a run folder (runs/NAME-N, or --out). A
     module gets the terminal to itself: its output and exit code are passed through, and a receipt
@@ -77,7 +95,7 @@ def command(
     \b
       maxwell run fleet.toml --power 12W
       maxwell run agent.wasm --budget 5J -- --verbose input.txt
-    """
+    """  # noqa: D301 - click reads the character, which a raw text would not have
     start_logging(settings)
     if budget is not None and power is not None:
         raise click.UsageError("--budget and --power exclude each other")
@@ -138,8 +156,7 @@ def _run_fleet_file(
     from maxwell.config import load_fleet
 
     config = load_fleet(path, node_overrides=node)
-    folder = RunFolder(out) if out is not None else next_run_folder(RUNS_FOLDER, path.stem)
-    return run_and_show(config, path.name, folder, settings, json=json)
+    return run_and_show(config, path.name, fleet_folder(out, path.stem), settings, json=json)
 
 
 def _single_config(
@@ -187,8 +204,10 @@ def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, js
     from maxwell.hypervisor import run_fleet
     from maxwell.units import format_bytes
 
-    if out is not None:
-        RunFolder(out).create()
+    folder = None if out is None else RunFolder(out)
+    if folder is not None:
+        create(folder, settings)
+    waiting = CompileLine(settings)
     # With --json standard output is the report's.
     streams = {"stdout": sys.stderr.buffer if json else sys.stdout.buffer}
 
@@ -198,6 +217,7 @@ def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, js
         nonlocal lost
         del process
         lost += lost_bytes
+        waiting.clear()
         target = streams.get(stream, sys.stderr.buffer)
         rest = memoryview(data)
         while rest:
@@ -205,21 +225,30 @@ def _run_single(config: FleetConfig, out: Path | None, settings: Settings, *, js
             rest = rest[target.write(rest) :]
         target.flush()
 
-    report = run_fleet(
-        config,
-        out=out,
-        on_view=lambda view: None,
-        on_output=pass_through,
-    )
+    try:
+        report = run_fleet(
+            config,
+            out=out,
+            on_view=lambda view: waiting.clear(),
+            on_output=pass_through,
+            on_compile=waiting.draw,
+        )
+    finally:
+        waiting.clear()
     if lost:
         text = f"{format_bytes(lost)} of its output were dropped: it writes faster than it is read"
         report = report.with_warnings((text,))
     saved = save(report, out)
+    if folder is not None:
+        folder.release()
     if json:
         sys.stdout.write(report.to_text())
     if not settings.quiet:
         for line in receipt(report):
             print_note(line)
+        power = power_text(config, report)
+        if power is not None:
+            print_note(f"maxwell: power {power}")
     for warning in report.warnings:
         print_warning(warning)
     return single_exit_code(report) if saved else EXIT_OURS

@@ -46,7 +46,7 @@ def command(settings: Settings, *, proof: Path, model: str, context: str, json: 
         with stages.stage("verify", "verifying"):
             loaded.verify(expected, context=bound_to)
     except ProofError as error:
-        if error.code != "MX1606":
+        if error.code != "MX1706":
             raise
         print_maxwell_error(error)
         return EXIT_REFUSED

@@ -1,13 +1,14 @@
 """Fleet files: typed, checked, and refused with a hint when they are not what they seem to be."""
 
-from maxwell.config.check import check_fleet
-from maxwell.config.parse import load_fleet, parse_fleet
+from maxwell.config.check import check_fleet, fleet_warnings
+from maxwell.config.parse import load_fleet, parse_fleet, parse_node
 from maxwell.config.records import (
     AccountConfig,
     DirConfig,
     FleetConfig,
     NodeConfig,
     ProcessConfig,
+    RequestConfig,
     RewardConfig,
     SponsorConfig,
 )
@@ -19,11 +20,14 @@ __all__ = [
     "FleetConfig",
     "NodeConfig",
     "ProcessConfig",
+    "RequestConfig",
     "RewardConfig",
     "SponsorConfig",
     "check_fleet",
+    "fleet_warnings",
     "load_fleet",
     "parse_fleet",
+    "parse_node",
     "process_name",
     "single_module",
 ]

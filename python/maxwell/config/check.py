@@ -44,12 +44,24 @@ def check_fleet(fleet: FleetConfig, *, cpus: int | None = None, where: str = "fl
             )
 
 
+def fleet_warnings(fleet: FleetConfig) -> tuple[str, ...]:
+    """Returns what a fleet says that has no effect, in words for its operator."""
+    if fleet.node.power_mw is None or any(a.income_share_ppm for a in fleet.accounts):
+        return ()
+    opening = format_energy(fleet.opening_uj + fleet.escrows_uj)
+    return (
+        "power mints nothing: no account has an income_share; opening funds and escrows of "
+        f"{opening} are minted whatever the power is",
+    )
+
+
 def _check_names(fleet: FleetConfig, where: str) -> None:
     payers = [account.name for account in fleet.accounts]
     payers += [sponsor.name for sponsor in fleet.sponsors]
     for kind, names in (
         ("accounts or sponsors", payers),
         ("rewards", [reward.name for reward in fleet.rewards]),
+        ("requests", [rule.name for rule in fleet.requests]),
         ("processes", [process.name for process in fleet.processes]),
     ):
         for name, count in Counter(names).items():
@@ -65,6 +77,7 @@ def _check_references(fleet: FleetConfig, where: str) -> None:
     accounts = {account.name for account in fleet.accounts}
     sponsors = {sponsor.name for sponsor in fleet.sponsors}
     rewards = {reward.name for reward in fleet.rewards}
+    requests = {rule.name for rule in fleet.requests}
     for reward in fleet.rewards:
         _must_exist(reward.sponsor, sponsors, f"{where}: reward {reward.name!r}: no sponsor")
     for process in fleet.processes:
@@ -72,6 +85,14 @@ def _check_references(fleet: FleetConfig, where: str) -> None:
         _must_exist(process.account, accounts, f"{label}: no account")
         for name in process.rewards:
             _must_exist(name, rewards, f"{label}: no reward")
+        for name in process.requests:
+            _must_exist(name, requests, f"{label}: no request rule")
+        if process.requests and fleet.node.deterministic:
+            raise ConfigError(
+                f"{label}: requests in a deterministic run",
+                code="MX1009",
+                hint="what a server answers is no function of the seed; drop one of the two",
+            )
         if len(set(process.rewards)) < len(process.rewards):
             raise ConfigError(
                 f"{label}: a reward is listed twice: {', '.join(process.rewards)}", code="MX1007"

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, cast
@@ -40,8 +40,10 @@ from maxwell.config.records import (
     RewardConfig,
     SponsorConfig,
 )
+from maxwell.config.requests import read_request
 from maxwell.config.table import Source, Table
 from maxwell.errors import ConfigError
+from maxwell.market.question_options import is_question, parse_question
 from maxwell.market.resolvers import check_resolver
 
 FILE_BYTES_MAX: Final = 4 << 20
@@ -49,7 +51,7 @@ FILE_BYTES_MAX: Final = 4 << 20
 PROCESSES_MAX: Final = 4_096
 COUNT_MAX: Final = 1_024
 
-_TOP = ("node", "account", "sponsor", "reward", "process")
+_TOP = ("node", "account", "sponsor", "reward", "request", "process")
 _NODE = (
     "cells",
     "power",
@@ -63,10 +65,23 @@ _NODE = (
     "idle_power",
     "quantum_fuel",
     "slice_quanta",
+    "quality_bits_per_joule",
 )
 _ACCOUNT = ("name", "funds", "income_share")
 _SPONSOR = ("name", "escrow")
 _REWARD = ("sponsor", "name", "resolver", "pays")
+_REQUEST = (
+    "name",
+    "url",
+    "methods",
+    "price",
+    "price_per_kib",
+    "timeout",
+    "request_max",
+    "answer_max",
+    "local",
+    "secret_headers",
+)
 _PROCESS = (
     "name",
     "account",
@@ -79,6 +94,7 @@ _PROCESS = (
     "bid_ppm",
     "horizon",
     "rewards",
+    "requests",
     "memory_max",
     "count",
     "start_after",
@@ -179,14 +195,9 @@ def parse_fleet(
         if key == "budget":
             node_data.pop("power", None)
         node_data[key] = value
-    node_table = Table(
-        node_data,
-        source=where,
-        path="node",
-        known=_NODE,
-        overridden=frozenset(node_overrides or ()),
+    node = parse_node(
+        node_data, source=where, overridden=frozenset(node_overrides or ()), cpus=processors
     )
-    node = _node(node_table, processors)
     process_tables = _tables(top, "process", _PROCESS, where)
     if not process_tables:
         top.fail(
@@ -198,6 +209,7 @@ def parse_fleet(
     account_tables = _tables(top, "account", _ACCOUNT, where)
     sponsors = tuple(_sponsor(t) for t in _tables(top, "sponsor", _SPONSOR, where))
     rewards = tuple(_reward(t) for t in _tables(top, "reward", _REWARD, where, open_keys=True))
+    requests = tuple(read_request(t) for t in _tables(top, "request", _REQUEST, where))
     drafts = [d for t in process_tables for d in _process(t, base_dir)]
     if len(drafts) > PROCESSES_MAX:
         top.fail(
@@ -212,6 +224,7 @@ def parse_fleet(
         accounts=tuple(accounts),
         sponsors=sponsors,
         rewards=rewards,
+        requests=requests,
         processes=tuple(processes),
         base_dir=base_dir,
     )
@@ -222,6 +235,29 @@ def parse_fleet(
         )
     check_fleet(fleet, cpus=processors, where=where.name)
     return fleet
+
+
+def parse_node(
+    data: Mapping[str, object],
+    *,
+    source: Source,
+    overridden: Collection[str] = (),
+    cpus: int | None = None,
+) -> NodeConfig:
+    """Checks the table `[node]` alone; what depends on the other tables is left to `check_fleet`.
+
+    Args:
+        data: the table.
+        source: for messages.
+        overridden: keys whose values came from the command line, for messages.
+        cpus: processors that cells may be pinned to; this process's own when None.
+
+    Raises:
+        ConfigError: MX1001 to MX1009.
+    """
+    processors = len(os.sched_getaffinity(0)) if cpus is None else cpus
+    table = Table(data, source=source, path="node", known=_NODE, overridden=overridden)
+    return _node(table, processors)
 
 
 def _table(top: Table, key: str) -> Mapping[str, object]:
@@ -286,6 +322,11 @@ def _node(table: Table, cpus: int) -> NodeConfig:
         slice_quanta=table.integer(
             "slice_quanta", default=SLICE_QUANTA_DEFAULT, least=1, most=1_000
         ),
+        quality_bits_per_joule=table.integer(
+            "quality_bits_per_joule", default=0, least=1, most=10**12
+        )
+        if table.has("quality_bits_per_joule")
+        else None,
     )
 
 
@@ -333,7 +374,10 @@ def _reward(table: Table) -> RewardConfig:
         key: int(v) if isinstance(v, Decimal) and v == int(v) else v
         for key, v in table.rest().items()
     }
-    check_resolver(resolver, options, what=table.what("resolver"))
+    if is_question(resolver):
+        parse_question(resolver, options, what=table.what("resolver"))
+    else:
+        check_resolver(resolver, options, what=table.what("resolver"))
     return RewardConfig(
         sponsor=sponsor, name=name, resolver=resolver, pays_credits=pays, options=options
     )
@@ -369,6 +413,7 @@ def _process(table: Table, base_dir: Path) -> list[_ProcessDraft]:
             bid_ppm=bid,
             horizon_uj=table.energy_uj("horizon", default=None, least=1),
             rewards=table.texts("rewards"),
+            requests=table.texts("requests"),
             memory_max_bytes=table.memory_bytes(
                 "memory_max", default=MEMORY_MAX_BYTES_DEFAULT, least=64 << 10, most=4 << 30
             ),

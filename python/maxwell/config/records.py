@@ -48,6 +48,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Idle power of the whole node; None lets calibration decide."""
     quantum_fuel: int = QUANTUM_FUEL_DEFAULT
     slice_quanta: int = SLICE_QUANTA_DEFAULT
+    quality_bits_per_joule: int | None = None
+    """Bits per joule of quality one; None leaves every quality at one (contract 6)."""
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,11 +75,31 @@ class RewardConfig(msgspec.Struct, frozen=True, kw_only=True):
     sponsor: str
     name: str
     resolver: str
-    """`prime`, `regex` or `python:module:function`."""
+    """`prime`, `regex`, `python:module:function`, `stream` or `predicate`."""
     pays_credits: int
-    """Credits per result."""
+    """Credits per result; per bit for `stream` and `predicate`."""
     options: dict[str, object] = {}
     """The resolver's own keys, checked by `maxwell.market.resolvers`."""
+
+
+class RequestConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which outbound requests the operator makes for processes, and at which price."""
+
+    name: str
+    url: str
+    """Requests go to this place, and to this path or below it."""
+    methods: tuple[str, ...] = ("GET", "POST")
+    price_credits: int = 0
+    """Credits of each request that left."""
+    price_per_kib_credits: int = 0
+    """Credits of each KiB begun, both ways together."""
+    timeout_ns: int = 30_000_000_000
+    request_bytes_max: int = 64 << 10
+    answer_bytes_max: int = 256 << 10
+    local: bool = False
+    """Whether this machine's own and private addresses are allowed."""
+    secret_headers: tuple[tuple[str, str], ...] = ()
+    """Headers that the guest never sees, and the environment variables that hold their values."""
 
 
 class DirConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +129,8 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     horizon_uj: int | None = None
     """Own consumption that the purse is spread over; None is `FleetConfig.horizon_default_uj`."""
     rewards: tuple[str, ...] = ()
+    requests: tuple[str, ...] = ()
+    """Names of the request rules it may use."""
     memory_max_bytes: int = MEMORY_MAX_BYTES_DEFAULT
     count: int = 1
     start_after_ns: int = 0
@@ -123,6 +147,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[AccountConfig, ...]
     sponsors: tuple[SponsorConfig, ...] = ()
     rewards: tuple[RewardConfig, ...] = ()
+    requests: tuple[RequestConfig, ...] = ()
     processes: tuple[ProcessConfig, ...]
     base_dir: Path
     """Folder that relative paths start from: the fleet file's."""

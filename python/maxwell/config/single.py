@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maxwell.config.parse import parse_fleet
 from maxwell.config.table import Source
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from maxwell.config.records import FleetConfig
+
+OPENING_FUNDS: Final = "2 J"
+"""Under a power cap: admission of the largest known module (1.1 J), bond and runway, and little
+more, so that what the guest burns is what the cap mints."""
 
 
 def single_module(
@@ -28,7 +32,8 @@ def single_module(
     """Returns a fleet of one process that owns the whole budget.
 
     With a `budget` in `node` and no `funds` in `process`, the process's funds are the budget, so
-    that `--budget 5J` gives the guest five joules.
+    that `--budget 5J` gives the guest five joules. With a `power` it opens with `OPENING_FUNDS`
+    and lives on: its account receives all that the power mints, and passes it on into its purse.
 
     Args:
         module: path or `pypi:`/`samples:` reference, relative to `base_dir`.
@@ -52,10 +57,16 @@ def single_module(
         **({"dirs": list(dirs)} if dirs else {}),
         **(process or {}),
     }
+    fleet: dict[str, object] = {"node": node_table, "process": [process_table]}
     if "budget" in node_table:
         process_table.setdefault("funds", node_table["budget"])
+    elif "power" in node_table and "account" not in process_table:
+        process_table.setdefault("funds", OPENING_FUNDS)
+        process_table.setdefault("top_up", True)
+        process_table["account"] = process_table["name"]
+        fleet["account"] = [{"name": process_table["name"], "income_share": 1.0}]
     return parse_fleet(
-        {"node": node_table, "process": [process_table]},
+        fleet,
         Path.cwd() if base_dir is None else base_dir,
         source=Source("command line"),
     )

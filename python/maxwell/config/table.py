@@ -11,7 +11,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NoReturn, cast
 
 from maxwell.errors import ConfigError, choices_hint
-from maxwell.units import parse_bytes, parse_duration_ns, parse_energy_uj, parse_power_mw
+from maxwell.units import (
+    format_bytes,
+    format_duration,
+    format_energy,
+    format_power,
+    parse_bytes,
+    parse_duration_ns,
+    parse_energy_uj,
+    parse_power_mw,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,19 +210,19 @@ class Table:
 
     def energy_uj(self, key: str, *, default: int | None, least: int = 0) -> int | None:
         """Returns an energy in microjoules, or the default."""
-        return self._quantity(key, parse_energy_uj, default=default, least=least)
+        return self._quantity(key, parse_energy_uj, _energy, default=default, least=least)
 
     def power_mw(self, key: str, *, default: int | None, least: int = 0) -> int | None:
         """Returns a power in milliwatts, or the default."""
-        return self._quantity(key, parse_power_mw, default=default, least=least)
+        return self._quantity(key, parse_power_mw, format_power, default=default, least=least)
 
     def duration_ns(self, key: str, *, default: int | None, least: int = 0) -> int | None:
         """Returns a duration in nanoseconds, or the default."""
-        return self._quantity(key, parse_duration_ns, default=default, least=least)
+        return self._quantity(key, parse_duration_ns, format_duration, default=default, least=least)
 
     def memory_bytes(self, key: str, *, default: int, least: int, most: int) -> int:
         """Returns a memory size within inclusive bounds."""
-        value = self._quantity(key, parse_bytes, default=default, least=least)
+        value = self._quantity(key, parse_bytes, format_bytes, default=default, least=least)
         assert value is not None
         if value > most:
             self.fail(
@@ -266,6 +275,7 @@ class Table:
         self,
         key: str,
         parse: Callable[..., int],
+        smallest: Callable[[int], str],
         *,
         default: int | None,
         least: int,
@@ -276,9 +286,11 @@ class Table:
         if value < least:
             self.fail(
                 key,
-                f"{key}: must be more: {self._data[key]!r}",
+                f"{key}: must be above zero: {self._data[key]!r}"
+                if least == 1
+                else f"{key}: too small: {self._data[key]!r}",
                 code="MX1006",
-                hint="more than nothing" if least == 1 else f"at least {least}",
+                hint=f'at least "{smallest(least)}"',
             )
         return value
 
@@ -296,6 +308,11 @@ class Table:
             code="MX1004",
             hint="docs/reference/fleet-file.md lists each key with its form",
         )
+
+
+def _energy(uj: int) -> str:
+    """Formats an energy as a fleet file writes it."""
+    return format_energy(uj).replace("µ", "u")
 
 
 def _short(value: object) -> str:

@@ -5,7 +5,13 @@ interval. Nothing here needs root or a sensor; with readable RAPL counters the n
 measured, without them it is modelled and says so.
 """
 
-from maxwell.energy.attribution import EnergySplit, apportion, attribute, unattributed_warning
+from maxwell.energy.attribution import (
+    NO_ENERGY,
+    EnergySplit,
+    apportion,
+    attribute,
+    unattributed_warning,
+)
 from maxwell.energy.calibrate import Measure, Measurement, calibrate
 from maxwell.energy.cpu_time import CpuMeter, CpuTimes, ProcessCpuClock
 from maxwell.energy.host import HostPaths
@@ -13,6 +19,7 @@ from maxwell.energy.meter import NodeMeter, NodeReading
 from maxwell.energy.model import EnergyModel, Provenance
 
 __all__ = [
+    "NO_ENERGY",
     "CpuMeter",
     "CpuTimes",
     "EnergyModel",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from maxwell.errors import EnergyError
+from maxwell.errors import EnergyError, InternalError
 from maxwell.units import format_energy
 
 if TYPE_CHECKING:
@@ -60,6 +60,9 @@ class EnergySplit(msgspec.Struct, frozen=True, kw_only=True):
         return abs(self.unattributed) * 1_000_000 // self.active_uj
 
 
+NO_ENERGY: Final = EnergySplit(metered=0, processes=0, idle=0, system=0, unattributed=0)
+
+
 def attribute(reading: Metered, processes_uj: int, system_uj: int) -> EnergySplit:
     """Returns the split of a reading.
 
@@ -84,7 +87,8 @@ def attribute(reading: Metered, processes_uj: int, system_uj: int) -> EnergySpli
         system=system_uj,
         unattributed=rest,
     )
-    assert split.metered == split.processes + split.idle + split.system + split.unattributed
+    if split.metered != split.processes + split.idle + split.system + split.unattributed:
+        raise InternalError(f"joules are not conserved: {split}", code="MX1302")
     return split
 
 
@@ -138,5 +142,6 @@ def apportion(total: int, weights: Sequence[int]) -> list[int]:
     order = sorted(range(len(shares)), key=lambda i: (-(total * shares[i] % divisor), i))
     for index in order[: total - sum(parts)]:
         parts[index] += 1
-    assert sum(parts) == total
+    if sum(parts) != total:
+        raise InternalError(f"{total} was apportioned as {sum(parts)}", code="MX1302")
     return parts

@@ -3,6 +3,8 @@
 from maxwell.market.book import Entry
 from maxwell.market.ledger import Credits, Ledger, ProcessId, SlotLike
 from maxwell.market.mint import BudgetMint, Mint, PowerMint, open_books
+from maxwell.market.questions import QuestionBook
+from maxwell.market.recompute import Recomputed, recompute_bits
 from maxwell.market.resolvers import (
     CallableResolver,
     PrimeResolver,
@@ -25,6 +27,8 @@ __all__ = [
     "PowerMint",
     "PrimeResolver",
     "ProcessId",
+    "QuestionBook",
+    "Recomputed",
     "Refusal",
     "RegexResolver",
     "Resolver",
@@ -34,4 +38,5 @@ __all__ = [
     "build_resolver",
     "check_resolver",
     "open_books",
+    "recompute_bits",
 ]

@@ -15,7 +15,7 @@ from maxwell.errors import InsufficientEnergy, InternalError, LedgerError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Class: TypeAlias = Literal["treasury", "account", "lease", "sponsor", "fire", "commons"]
+Class: TypeAlias = Literal["treasury", "account", "lease", "sponsor", "request", "fire", "commons"]
 Key: TypeAlias = tuple[Class, int | str]
 """Class and name of a balance."""
 
@@ -23,6 +23,8 @@ TREASURY: Final[Key] = ("treasury", "")
 """Minted and not yet handed out."""
 FIRE: Final[Key] = ("fire", "")
 """Burned: spent on process joules, never to come back."""
+REQUESTS: Final[Key] = ("request", "")
+"""Prices taken in advance of outbound requests that are not answered yet."""
 COMMONS: Final[Key] = ("commons", "")
 """Premium, rent, erasure tax and admission; basic income leaves from here."""
 
@@ -46,12 +48,13 @@ class Book:
     def __init__(self, *, journal: Callable[[Entry], None] | None = None) -> None:
         self._journal = journal
         self._minted = 0
-        self._balances: dict[Key, int] = {TREASURY: 0, FIRE: 0, COMMONS: 0}
+        self._balances: dict[Key, int] = {TREASURY: 0, FIRE: 0, COMMONS: 0, REQUESTS: 0}
         self._totals: dict[Class, int] = {
             "treasury": 0,
             "account": 0,
             "lease": 0,
             "sponsor": 0,
+            "request": 0,
             "fire": 0,
             "commons": 0,
         }
@@ -117,7 +120,10 @@ class Book:
         self._balances[target] += credits
         self._totals[source[0]] -= credits
         self._totals[target[0]] += credits
-        assert self._balances[source] >= 0
+        if self._balances[source] < 0:
+            raise InternalError(
+                f"{source[0]} {source[1]!r} is negative: {self._balances[source]}", code="MX1302"
+            )
         self._assert_conserved()
         if self._journal is not None:
             self._journal(Entry(kind=kind, source=source, target=target, credits=credits))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
 import msgspec
 
 from maxwell.errors import InsufficientEnergy, InternalError, LedgerError
-from maxwell.market.book import COMMONS, FIRE, TREASURY, Book, Key
+from maxwell.market.book import COMMONS, FIRE, REQUESTS, TREASURY, Book, Key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -94,6 +94,16 @@ class SlotLike(Protocol):
         ...
 
     @property
+    def stake(self) -> int:
+        """Credits now locked until questions are resolved."""
+        ...
+
+    @property
+    def staked(self) -> int:
+        """Credits ever handed over as stakes."""
+        ...
+
+    @property
     def energy_uj(self) -> int:
         """Metered process energy in µJ."""
         ...
@@ -117,7 +127,7 @@ class Credits(msgspec.Struct, frozen=True, kw_only=True):
     leased: int
     """Purses, and what is on its way to or from one."""
     escrowed: int
-    """Slice escrows, burial bonds and sponsors' escrows."""
+    """Slice escrows, burial bonds, stakes and sponsors' escrows."""
     burned: int
     """Process joules collected."""
     commons: int
@@ -132,6 +142,31 @@ class Credits(msgspec.Struct, frozen=True, kw_only=True):
         return min(parts) >= 0 and sum(parts) == self.minted
 
 
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """One process's account by the books, cumulative; leased + rewards + received is the rest."""
+
+    leased: int
+    """From its account."""
+    rewards: int
+    received: int
+    """From other processes."""
+    admission: int
+    burned: int
+    premium: int
+    rent: int
+    tax: int
+    sent: int
+    """To other processes."""
+    returned: int
+    """Back to its account, at the end."""
+    requests: int
+    """For outbound requests."""
+    stakes_lost: int
+    """To sponsors."""
+    balance: int
+    """What it holds: slice escrow, bond, stakes, requests in advance, and what is on its way."""
+
+
 class _Lease(msgspec.Struct):
     """What the ledger has booked of one process; every field only grows, except `is_open`."""
 
@@ -144,9 +179,24 @@ class _Lease(msgspec.Struct):
     tax: int = 0
     sent: int = 0
     """Booked transfers."""
+    leased: int = 0
+    rewards: int = 0
+    received: int = 0
+    admission: int = 0
+    given_back: int = 0
+    """Credits that went back to the account when it was closed."""
+    requests_held: int = 0
+    """Of `sent`, what was taken in advance for outbound requests."""
+    requests_open: int = 0
+    """Of it, what is not settled."""
+    requests_paid: int = 0
+    stakes_lost: int = 0
+    staked: int = 0
+    """Booked stakes; what was not lost of them was granted again."""
     returned: int = 0
     funded_seen: int = 0
     sent_seen: int = 0
+    staked_seen: int = 0
     is_open: bool = True
 
 
@@ -163,6 +213,7 @@ class Ledger:
         self._minted_by_line: dict[str, int] = {}
         self._commons_inflow = 0
         self._income_paid_up_to = 0
+        self._income_paid = 0
 
     # Minting and funding.
 
@@ -244,6 +295,10 @@ class Ledger:
         """Returns what ever flowed into the commons: premium, rent, tax and admission."""
         return self._commons_inflow
 
+    def income_paid(self) -> int:
+        """Returns what ever flowed out of the commons as basic income."""
+        return self._income_paid
+
     def lease_balance(self, process: ProcessId) -> int:
         """Returns what a process holds by the books: what was granted and is not yet spent.
 
@@ -258,6 +313,31 @@ class Ledger:
         """Returns whether the process has an open lease."""
         lease = self._leases.get(process)
         return lease is not None and lease.is_open
+
+    def statement(self, process: ProcessId) -> Statement:
+        """Returns a process's account by the books, whether its lease is open or closed. O(1).
+
+        Raises:
+            LedgerError: MX1300 when the process never had a lease.
+        """
+        lease = self._leases.get(process)
+        if lease is None:
+            raise LedgerError(f"process {process!r} has no lease")
+        return Statement(
+            leased=lease.leased,
+            rewards=lease.rewards,
+            received=lease.received,
+            admission=lease.admission,
+            burned=lease.burned,
+            premium=lease.premium,
+            rent=lease.rent,
+            tax=lease.tax,
+            sent=lease.sent - lease.requests_held,
+            returned=lease.given_back,
+            requests=lease.requests_paid,
+            stakes_lost=lease.stakes_lost,
+            balance=self.lease_balance(process) + lease.requests_open,
+        )
 
     # Leases.
 
@@ -284,6 +364,7 @@ class Ledger:
             known = self._leases[process] = _Lease(account)
         self._book.post(("account", account), ("lease", process), credits, kind="lease")
         known.granted += credits
+        known.leased += credits
 
     def reward(self, process: ProcessId, sponsor: str, credits: int) -> int:
         """Pays a process from a sponsor's escrow, as far as it reaches.
@@ -298,6 +379,7 @@ class Ledger:
         paid = min(credits, self.sponsor_balance(sponsor))
         self._book.post(("sponsor", sponsor), ("lease", process), paid, kind="reward")
         lease.granted += paid
+        lease.rewards += paid
         return paid
 
     def admission(self, process: ProcessId, credits: int) -> None:
@@ -318,6 +400,7 @@ class Ledger:
             )
         self._to_commons(process, credits, kind="admission")
         lease.granted -= credits
+        lease.admission += credits
 
     def transfer(self, process_from: ProcessId, process_to: ProcessId, credits: int) -> None:
         """Moves credits that a process sent to another, after its slot's `sent` says so.
@@ -330,6 +413,84 @@ class Ledger:
         self._book.post(("lease", process_from), ("lease", process_to), credits, kind="transfer")
         sender.sent += credits
         receiver.granted += credits
+        receiver.received += credits
+
+    def hold_request(self, process: ProcessId, credits: int) -> None:
+        """Sets the price in advance of an outbound request apart, after its slot's `sent` says so.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the lease is not open.
+        """
+        lease = self._open(process)
+        self._book.post(("lease", process), REQUESTS, credits, kind="request held")
+        lease.sent += credits
+        lease.requests_held += credits
+        lease.requests_open += credits
+
+    def settle_request(self, process: ProcessId, held: int, price: int) -> bool:
+        """Pays the commons for an outbound request and gives the rest back.
+
+        Args:
+            process: who asked.
+            held: what `hold_request` set apart.
+            price: of it, what the request costs; at most `held`.
+
+        Returns:
+            Whether the rest went into the lease, and its purse must be told; else the process is
+            no more and its account has it.
+
+        Raises:
+            LedgerError: MX1300 when it never had a lease or the price is above what was held.
+        """
+        lease = self._leases.get(process)
+        if lease is None or not 0 <= price <= held:
+            raise LedgerError(f"request of process {process!r}: {price} of {held} credits")
+        self._book.post(REQUESTS, COMMONS, price, kind="request")
+        self._commons_inflow += price
+        rest = held - price
+        target: Key = ("lease", process) if lease.is_open else ("account", lease.account)
+        self._book.post(REQUESTS, target, rest, kind="request returned")
+        lease.requests_open -= held
+        lease.requests_paid += price
+        if lease.is_open:
+            lease.granted += rest
+        else:
+            lease.given_back += rest
+        return lease.is_open
+
+    def take_stake(self, process: ProcessId, credits: int) -> None:
+        """Books a stake that a process handed over, after its slot's `staked` says so.
+
+        The credits stay in the lease and are granted again: tell the purse of what `forfeit` does
+        not take.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the lease is not open.
+        """
+        lease = self._open(process)
+        if self.lease_balance(process) < credits:
+            raise InsufficientEnergy(f"process {process!r} staked {credits} credits it lacks")
+        lease.staked += credits
+        lease.granted += credits
+
+    def forfeit(self, process: ProcessId, sponsor: str, credits: int) -> None:
+        """Moves what was lost of a stake that `take_stake` booked to the sponsor's escrow.
+
+        Raises:
+            InsufficientEnergy: MX1301 when the lease holds less.
+            LedgerError: MX1300 when the sponsor does not exist or the lease is not open.
+        """
+        lease = self._open(process)
+        self._book.post(("lease", process), ("sponsor", sponsor), credits, kind="stake")
+        lease.granted -= credits
+        lease.stakes_lost += credits
+        if lease.granted < lease.funded_seen:
+            raise InternalError(
+                f"process {process!r} lost {credits} credits that its purse was told of",
+                code="MX1304",
+            )
 
     def settle(self, process: ProcessId, slot: SlotLike) -> None:
         """Books what the slot says since the last call: burned, premium, rent and tax.
@@ -356,14 +517,21 @@ class Ledger:
         lease.rent, lease.tax = slot.rent, slot.tax
         lease.returned = slot.returned
         lease.funded_seen, lease.sent_seen = slot.funded, slot.sent
-        assert self.lease_balance(process) >= slot.purse + slot.escrow + slot.bond
+        lease.staked_seen = slot.staked
+        held = slot.purse + slot.escrow + slot.bond + slot.stake
+        if self.lease_balance(process) < held:
+            raise InternalError(
+                f"slot of process {process!r} holds {held} credits, "
+                f"its lease {self.lease_balance(process)}",
+                code="MX1304",
+            )
 
     def close(self, process: ProcessId, slot: SlotLike | None) -> int:
         """Settles a last time and gives what is left of the lease back to its account.
 
         That includes credits still in the purse, escrow or bond of a cell that was killed, and
         credits that were granted and never reached the purse. A `sent` that was not booked by
-        `transfer` before goes back too.
+        `transfer` before goes back too, and so does a `staked` without `take_stake`.
 
         Args:
             process: whose lease.
@@ -381,8 +549,13 @@ class Ledger:
             self.settle(process, slot)
         left = self.lease_balance(process)
         self._book.post(("lease", process), ("account", lease.account), left, kind="return")
-        assert self.lease_balance(process) == 0
+        if self.lease_balance(process) != 0:
+            raise InternalError(
+                f"lease of process {process!r} is closed with {self.lease_balance(process)} left",
+                code="MX1302",
+            )
         lease.is_open = False
+        lease.given_back = left
         return left
 
     # The commons.
@@ -412,9 +585,14 @@ class Ledger:
             return 0
         pool = inflow * BASIC_INCOME_NUMERATOR // BASIC_INCOME_DENOMINATOR
         each = pool // len(accounts)
+        if not each * len(accounts) <= pool <= inflow:
+            raise InternalError(
+                f"basic income: {each} to each of {len(accounts)} from {pool} of {inflow}",
+                code="MX1302",
+            )
         for name in accounts:
             self._book.post(COMMONS, ("account", name), each, kind="basic income")
-        assert each * len(accounts) <= pool <= inflow
+            self._income_paid += each
         return each
 
     # Conservation.
@@ -429,7 +607,7 @@ class Ledger:
             InternalError: MX1303 when a slot breaks its invariant, MX1304 when it holds credits
                 that were never granted to it.
         """
-        escrowed = self._book.total("sponsor")
+        escrowed = self._book.total("sponsor") + self._book.total("request")
         leased = 0
         seen: set[ProcessId] = set()
         for process, slot in _by_process(slots):
@@ -446,7 +624,7 @@ class Ledger:
             _check_slot(process, slot)
             _check_monotone(process, lease, slot)
             seen.add(process)
-            escrowed += slot.escrow + slot.bond
+            escrowed += slot.escrow + slot.bond + slot.stake
             leased += (
                 slot.purse
                 + (lease.granted - slot.funded)
@@ -455,6 +633,7 @@ class Ledger:
                 + (slot.rent - lease.rent)
                 + (slot.tax - lease.tax)
                 + (slot.sent - lease.sent)
+                + (slot.staked - lease.staked)
                 + slot.returned
             )
         leased += sum(
@@ -507,7 +686,8 @@ def _by_process(slots: Slots) -> Iterable[tuple[ProcessId, SlotLike]]:
 
 def _check_slot(process: ProcessId, slot: SlotLike) -> None:
     spent = slot.burned + slot.premium + slot.rent + slot.tax
-    accounted = slot.purse + slot.escrow + slot.bond + spent + slot.sent + slot.returned
+    held = slot.purse + slot.escrow + slot.bond + slot.stake
+    accounted = held + spent + slot.sent + slot.staked + slot.returned
     if slot.funded != accounted:
         raise InternalError(
             f"slot of process {process!r}: funded {slot.funded}, accounted for {accounted}",
@@ -530,6 +710,7 @@ def _check_monotone(process: ProcessId, lease: _Lease, slot: SlotLike) -> None:
         ("returned", slot.returned, lease.returned),
         ("funded", slot.funded, lease.funded_seen),
         ("sent", slot.sent, max(lease.sent, lease.sent_seen)),
+        ("staked", slot.staked, max(lease.staked, lease.staked_seen)),
     ):
         if now < before:
             raise InternalError(

@@ -6,7 +6,12 @@ cannot pay. Invalid UTF-8 becomes U+FFFD, one for each bad sequence.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from maxwell.market.resolvers import LINE_BYTES_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class LineJoiner:
@@ -20,15 +25,26 @@ class LineJoiner:
 
     def feed(self, data: bytes) -> list[str]:
         """Returns the lines that `data` completes, without line ends. O(len(data))."""
-        lines: list[str] = []
+        return list(self.cut(data))
+
+    def cut(self, data: bytes, *, after_gap: bool = False) -> Iterator[str]:
+        """Yields the same lines one by one, so that whoever judges them can stop in between.
+
+        A chunk must be cut to its end before the next one is.
+
+        Args:
+            data: a chunk of the stream.
+            after_gap: a part of the stream before it was dropped; the line across is no line.
+        """
+        if after_gap:
+            self._overflowed = True
+            self._partial.clear()
         start = 0
         while (end := data.find(b"\n", start)) >= 0:
             self._append(data[start:end])
-            lines.extend(self._take())
+            yield from self._take()
             start = end + 1
         self._append(data[start:])
-        assert len(self._partial) <= LINE_BYTES_MAX + 1
-        return lines
 
     def finish(self) -> list[str]:
         """Returns the last line when it had no line end; the stream is over."""

@@ -94,7 +94,11 @@ class PowerMint:
             ledger.fund_account(name, due)
             self._minted[name] += due
             income[name] = due
-        assert sum(self._minted.values()) * _PJ_PER_UJ <= self._net_mw * elapsed_ns
+        if sum(self._minted.values()) * _PJ_PER_UJ > self._net_mw * elapsed_ns:
+            raise InternalError(
+                f"mint: {sum(self._minted.values())} credits exceed the cap after {elapsed_ns} ns",
+                code="MX1302",
+            )
         return income
 
 

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
 import msgspec
 import regex
 
-from maxwell.errors import ConfigError, choices_hint
+from maxwell.errors import ConfigError, LedgerError, choices_hint
 from maxwell.market.functions import import_function, split_reference
 from maxwell.market.primes import PRIME_BOUND, is_prime
+from maxwell.market.question_options import QUESTION_RESOLVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 Stream: TypeAlias = Literal["report", "stdout", "stderr"]
 """Where a line came from: the guest's `maxwell.report`, or one of its output streams."""
 
+RESOLVERS: Final = ("prime", "regex", "python:module:function", *QUESTION_RESOLVERS)
+"""Everything that a reward may name."""
 LINE_BYTES_MAX: Final = 4_096
 """A longer line cannot pay: the same limit as `maxwell.report`."""
 DISTINCT_MAX: Final = 1 << 20
@@ -38,6 +41,8 @@ DISTINCT_MAX: Final = 1 << 20
 A reward that has paid that many is closed."""
 REGEX_SECONDS_MAX: Final = 0.05
 """Bound of one search: a pattern that backtracks longer on 4 KiB is at fault, and pays nothing."""
+REGEX_SECONDS_DETERMINISTIC: Final = 5.0
+"""Bound of one search in deterministic mode, beyond which the run ends with an error."""
 _DIGITS_MAX: Final = 25
 _NUMBER_LENGTH_MAX: Final = 64
 _EXPONENT_MAX: Final = 400
@@ -87,7 +92,7 @@ class PrimeResolver:
     """
 
     def __init__(self, options: Mapping[str, object], *, what: str) -> None:
-        _check_options(options, ("from", "to", "stream"), what=what)
+        _check_options(options, ("from", "to", "stream"), kind="prime", what=what)
         self.streams = _streams(options, default="report", what=what)
         self._least = _integer_option(options, "from", default=2, what=what)
         self._most = _integer_option(options, "to", default=PRIME_BOUND - 1, what=what)
@@ -129,13 +134,20 @@ class RegexResolver:
     nothing), `min_step` (the least improvement that counts; any by default).
 
     The `regex` module is used instead of `re` for its time limit: a search is given up after
-    50 ms, pays nothing, and is reported.
+    50 ms, pays nothing, and is reported. That is time on the wall, so that a busy machine may give
+    up what an idle one finds. In deterministic mode no verdict depends on it: a search that takes
+    longer than 5 s ends the run with an error instead.
     """
 
-    def __init__(self, options: Mapping[str, object], *, what: str) -> None:
+    def __init__(
+        self, options: Mapping[str, object], *, what: str, deterministic: bool = False
+    ) -> None:
+        self._what = what
+        self._deterministic = deterministic
         _check_options(
             options,
             ("pattern", "direction", "stream", "first", "min_step"),
+            kind="regex",
             required=("pattern", "direction"),
             what=what,
         )
@@ -153,9 +165,17 @@ class RegexResolver:
 
     def judge(self, process: int | str, line: str) -> Verdict:
         """Accepts a line whose number improves on the process's own best by `min_step`."""
+        limit_s = REGEX_SECONDS_DETERMINISTIC if self._deterministic else REGEX_SECONDS_MAX
         try:
-            match = self._pattern.search(line, timeout=REGEX_SECONDS_MAX)
-        except TimeoutError:
+            match = self._pattern.search(line, timeout=limit_s)
+        except TimeoutError as error:
+            if self._deterministic:
+                raise LedgerError(
+                    f"{self._what}: the pattern took longer than {limit_s} s on a line of process "
+                    f"{process!r}: {line[:80]!r}",
+                    code="MX1305",
+                    hint="write a pattern that does not backtrack, or run without --deterministic",
+                ) from error
             return Verdict(
                 accepted=False, why=f"the pattern took longer than {REGEX_SECONDS_MAX} s"
             )
@@ -181,7 +201,8 @@ class CallableResolver:
 
     The function gets the line as text and returns True or False. What it raises is a refusal with
     the exception as its reason, never the end of the run. It runs inside the control plane and is
-    trusted: it must return in well under an epoch, and nothing stops it.
+    trusted: it must return in well under an epoch, and nothing stops it. In deterministic mode it
+    must depend on nothing but the lines.
 
     Args:
         function: the check.
@@ -234,14 +255,19 @@ def check_resolver(resolver: str, options: Mapping[str, object], *, what: str) -
     kind = resolver.partition(":")[0]
     if kind == "python":
         split_reference(resolver, what=what)
-        _check_options(options, ("stream",), what=what)
+        _check_options(options, ("stream",), kind="python", what=what)
         _streams(options, default="report", what=what)
         return
     _build_builtin(resolver, options, what=what)
 
 
 def build_resolver(
-    resolver: str, options: Mapping[str, object], *, what: str, base_dir: Path | None = None
+    resolver: str,
+    options: Mapping[str, object],
+    *,
+    what: str,
+    base_dir: Path | None = None,
+    deterministic: bool = False,
 ) -> Resolver:
     """Returns the resolver of a reward; for `python:` imports its function.
 
@@ -250,33 +276,30 @@ def build_resolver(
         options: the resolver's own keys.
         what: the reward's name for messages.
         base_dir: folder whose Python modules may be named; the fleet file's.
+        deterministic: no verdict may depend on how fast this machine is.
 
     Raises:
         ConfigError: MX1012 when they do not fit or the function cannot be imported, MX1001 for an
             unknown option.
     """
     if resolver.partition(":")[0] != "python":
-        return _build_builtin(resolver, options, what=what)
+        return _build_builtin(resolver, options, what=what, deterministic=deterministic)
     check_resolver(resolver, options, what=what)
     function = import_function(resolver, what=what, base_dir=base_dir)
     return CallableResolver(function, streams=_streams(options, default="report", what=what))
 
 
-def _build_builtin(resolver: str, options: Mapping[str, object], *, what: str) -> Resolver:
+def _build_builtin(
+    resolver: str, options: Mapping[str, object], *, what: str, deterministic: bool = False
+) -> Resolver:
     if resolver == "prime":
         return PrimeResolver(options, what=what)
     if resolver == "regex":
-        return RegexResolver(options, what=what)
-    if resolver == "stream":
-        raise ConfigError(
-            f"{what}: the resolver 'stream' is not in this version",
-            code="MX1012",
-            hint="use prime, regex or python:module:function",
-        )
+        return RegexResolver(options, what=what, deterministic=deterministic)
     raise ConfigError(
         f"{what}: unknown resolver: {resolver[:80]!r}",
         code="MX1012",
-        hint=choices_hint(resolver, ("prime", "regex", "python:module:function")),
+        hint=choices_hint(resolver, RESOLVERS),
     )
 
 
@@ -284,13 +307,16 @@ def _check_options(
     options: Mapping[str, object],
     known: tuple[str, ...],
     *,
+    kind: str,
     what: str,
     required: tuple[str, ...] = (),
 ) -> None:
     for key in options:
         if key not in known:
             raise ConfigError(
-                f"{what}: unknown option {key!r}", code="MX1001", hint=choices_hint(key, known)
+                f"{what}: unknown option {key!r} of a {kind} resolver",
+                code="MX1001",
+                hint=choices_hint(key, known),
             )
     for key in required:
         if key not in options:

@@ -1,8 +1,9 @@
 """Rewards: paying guests, from a sponsor's escrow, for results that the host has verified.
 
 Each distinct result is paid once, to the process that reported it first. A reward is open while
-its sponsor's escrow holds anything; the last payment is what is left. Deterministic: the outcome
-depends on the order of calls only (and, for `regex`, on a search ending within its time limit).
+its sponsor's escrow holds anything; the last payment is what is left. In deterministic mode the
+outcome depends on the order of calls only. Otherwise lines wait when judging them takes long
+(`maxwell.market.judging`), and a `regex` search is given up after its time limit.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from maxwell.config.records import RewardConfig
-from maxwell.errors import ConfigError, choices_hint
+from maxwell.errors import ConfigError, InternalError, choices_hint
+from maxwell.market.judging import JudgingQueue
 from maxwell.market.ledger import ProcessId
 from maxwell.market.lines import LineJoiner, decode_line
 from maxwell.market.resolvers import LINE_BYTES_MAX, Resolver, build_resolver
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 REFUSALS_MAX: Final = 1_024
 """Refusals kept between two calls of `take_refusals`: 1,024 lines of 4 KiB are 4 MiB."""
+
+
+_BEHIND: Final = "its earlier lines still wait to be judged, and this one did not fit"
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +67,7 @@ class RewardBook:
         base_dir: folder that `python:` modules may lie in; the fleet file's.
         resolvers: resolvers by reward name, in place of what the configuration names; for programs
             that hand in a function of their own (`CallableResolver`).
+        deterministic: judge everything at once, however long it takes (`maxwell.market.judging`).
 
     Raises:
         ConfigError: MX1012 when a resolver cannot be made.
@@ -74,6 +80,7 @@ class RewardBook:
         *,
         base_dir: Path | None = None,
         resolvers: Mapping[str, Resolver] | None = None,
+        deterministic: bool = False,
     ) -> None:
         own = resolvers or {}
         self._ledger = ledger
@@ -84,6 +91,7 @@ class RewardBook:
                 config.options,
                 what=f"reward {config.name!r}",
                 base_dir=base_dir,
+                deterministic=deterministic,
             )
             ledger.sponsor_balance(config.sponsor)  # the sponsor must exist
             self._rewards[config.name] = _Reward(config, resolver)
@@ -93,6 +101,10 @@ class RewardBook:
         self._earned: dict[ProcessId, int] = {}
         self._refusals: list[Refusal] = []
         self._refusals_lost = 0
+        self._gaps: set[tuple[ProcessId, Stream]] = set()
+        """Streams whose last chunk was dropped."""
+        self._payouts: dict[ProcessId, list[Payout]] = {}
+        self._queue = JudgingQueue(self._judge, bounded=not deterministic)
 
     def subscribe(self, process: ProcessId, reward_names: Sequence[str]) -> None:
         """Lets a process work for rewards; their order is the order of judgement.
@@ -113,15 +125,15 @@ class RewardBook:
         """Judges a line that a guest handed in through `maxwell.report`, and pays it.
 
         Returns:
-            What was paid, at most one payout a reward; refusals are in `take_refusals`.
+            What was paid now, at most one payout a reward a line, those of earlier lines included;
+            refusals are in `take_refusals`. A line whose turn has not come is judged by `epoch`.
         """
         text = decode_line(line[: LINE_BYTES_MAX + 1].removesuffix(b"\n").removesuffix(b"\r"))
         if len(line) > LINE_BYTES_MAX + 1:
-            for reward in self._subscriptions.get(process, ()):
-                if "report" in reward.resolver.streams:
-                    self._refuse(process, reward, text[:80], f"longer than {LINE_BYTES_MAX} bytes")
-            return []
-        return self._judge(process, "report", text)
+            self._refuse_all(process, "report", text[:80], f"longer than {LINE_BYTES_MAX} bytes")
+        elif not self._queue.add(process, "report", len(line), iter((text,))):
+            self._refuse_all(process, "report", text[:80], _BEHIND)
+        return self._take_payouts(process)
 
     def on_output(
         self, process: ProcessId, stream: Literal["stdout", "stderr"], data: bytes
@@ -133,17 +145,34 @@ class RewardBook:
         if not self._listens(process, stream):
             return []
         joiner = self._joiners.setdefault((process, stream), LineJoiner())
-        return [p for line in joiner.feed(data) for p in self._judge(process, stream, line)]
+        lines = joiner.cut(data, after_gap=(process, stream) in self._gaps)
+        if self._queue.add(process, stream, len(data), lines):
+            self._gaps.discard((process, stream))
+        else:
+            self._gaps.add((process, stream))
+            self._refuse_all(process, stream, "", _BEHIND)
+        return self._take_payouts(process)
+
+    def epoch(self) -> dict[ProcessId, list[Payout]]:
+        """Judges lines that waited for their turn; call once an epoch.
+
+        Returns:
+            What was paid, by process.
+        """
+        self._queue.epoch()
+        return {process: self._take_payouts(process) for process in list(self._payouts)}
 
     def finish(self, process: ProcessId) -> list[Payout]:
         """Judges last lines without a line end. Call once, before the process's lease is closed."""
-        payouts: list[Payout] = []
+        left = self._queue.finish(process)
+        if left:
+            self._refuse_all(process, None, "", f"it ended before its last lines: {left} chunks")
         for stream in ("stdout", "stderr"):
             joiner = self._joiners.pop((process, stream), None)
-            if joiner is not None:
+            if joiner is not None and not left:
                 for line in joiner.finish():
-                    payouts += self._judge(process, stream, line)
-        return payouts
+                    self._judge(process, stream, line)
+        return self._take_payouts(process)
 
     def is_open(self, process: ProcessId) -> bool:
         """Returns whether any reward of the process can still pay."""
@@ -173,8 +202,10 @@ class RewardBook:
     def _can_pay(self, reward: _Reward) -> bool:
         return self._ledger.sponsor_balance(reward.config.sponsor) > 0
 
-    def _judge(self, process: ProcessId, stream: Stream, line: str) -> list[Payout]:
-        payouts: list[Payout] = []
+    def _take_payouts(self, process: ProcessId) -> list[Payout]:
+        return self._payouts.pop(process, [])
+
+    def _judge(self, process: ProcessId, stream: Stream, line: str) -> None:
         for reward in self._subscriptions.get(process, ()):
             if stream not in reward.resolver.streams:
                 continue
@@ -188,15 +219,23 @@ class RewardBook:
                 continue
             verdict = reward.resolver.judge(process, line)
             if verdict.accepted:
-                payouts.append(self._pay(process, reward, line))
+                self._payouts.setdefault(process, []).append(self._pay(process, reward, line))
             elif not verdict.silent:
                 self._refuse(process, reward, line, verdict.why)
-        return payouts
+
+    def _refuse_all(self, process: ProcessId, stream: Stream | None, line: str, why: str) -> None:
+        for reward in self._subscriptions.get(process, ()):
+            if stream is None or stream in reward.resolver.streams:
+                self._refuse(process, reward, line, why)
 
     def _pay(self, process: ProcessId, reward: _Reward, line: str) -> Payout:
         config = reward.config
         paid = self._ledger.reward(process, config.sponsor, config.pays_credits)
-        assert 0 < paid <= config.pays_credits
+        if not 0 < paid <= config.pays_credits:
+            raise InternalError(
+                f"reward {config.name!r} pays {config.pays_credits} credits, {paid} were paid",
+                code="MX1302",
+            )
         self._results[process] = self._results.get(process, 0) + 1
         self._earned[process] = self._earned.get(process, 0) + paid
         return Payout(

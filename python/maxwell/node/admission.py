@@ -8,26 +8,33 @@ into `GuestError`. The price of admission does not depend on whether the cache w
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from maxwell.errors import GuestError, ModuleError
+from maxwell.modules import make_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 ADMISSION_S_MAX: Final = 1_500
 """Wall time of one admission; its CPU time is limited to 1,200 s by itself."""
 BYTES_PER_CREDIT: Final = 64
 REPLY_BYTES_MAX: Final = 1 << 20
 COMPILED_FOLDER: Final = "compiled"
+PATIENCE_S: Final = 1.0
+"""An admission that takes longer compiles; one from the cache takes a fraction of it."""
+
+_log = logging.getLogger(__name__)
 
 KIND_CODES: Final = {
     "invalid_module": "MX1204",
@@ -57,6 +64,8 @@ class ModuleInfo(msgspec.Struct, frozen=True):
     memory_bytes_max: int | None
     has_start: bool
     imports: list[str]
+    counted: list[str]
+    """Functions whose frees are counted, by the names that they were found by."""
     artifact_bytes: int
     cached: bool
 
@@ -83,6 +92,18 @@ class Admitted(msgspec.Struct, frozen=True):
         return -(-self.info.module_bytes // BYTES_PER_CREDIT)
 
 
+class Compiling(msgspec.Struct, frozen=True, kw_only=True):
+    """A compilation that a user waits for."""
+
+    file: str
+    """The module's file name."""
+    number: int
+    """Which one of `total` modules, from 1 on."""
+    total: int
+    cache: Path | None
+    """Where the result is kept."""
+
+
 class Admissions:
     """Admits modules and remembers them by their content.
 
@@ -90,10 +111,19 @@ class Admissions:
         folder: the run's private folder for compiled code.
         cache: Maxwell's cache folder; None compiles anew.
         environ: environment of the admission processes.
+        on_compile: told of each module that is waited for, by the thread that calls `admit_all`.
     """
 
-    def __init__(self, folder: Path, cache: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cache: Path | None,
+        environ: Mapping[str, str],
+        *,
+        on_compile: Callable[[Compiling], None] | None = None,
+    ) -> None:
         self._folder = folder
+        self._on_compile = on_compile
         self._cache = None if cache is None else cache / COMPILED_FOLDER
         self._environ = dict(environ)
         self._known: dict[str, Admitted] = {}
@@ -106,17 +136,41 @@ class Admissions:
             modules: (name of a process, path of its module).
 
         Raises:
+            ConfigError: MX1017 when the cache cannot be written to.
             GuestError: MX1204 to MX1207, naming the process and the file, for the first module
                 that is refused.
             ModuleError: MX1101 when a file cannot be read.
         """
+        if self._cache is not None:
+            make_cache(self._cache)
         wanted = {path: name for name, path in reversed(list(modules))}
         with ThreadPoolExecutor(max_workers=max(1, os.cpu_count() or 1)) as pool:
             results = {
                 path: pool.submit(self.admit, name, path)
                 for path, name in sorted(wanted.items(), key=lambda item: item[1])
             }
+            self._await(results)
             return {path: future.result() for path, future in results.items()}
+
+    def _await(self, results: Mapping[Path, Future[Admitted]]) -> None:
+        """Waits for all, and tells of the first that is still under way each time one is done."""
+        told: Path | None = None
+        pending = set(results.values())
+        while pending:
+            done, pending = wait(pending, timeout=PATIENCE_S, return_when=FIRST_COMPLETED)
+            if done or self._on_compile is None:
+                continue
+            path = next(path for path, future in results.items() if not future.done())
+            if path != told:
+                told = path
+                self._on_compile(
+                    Compiling(
+                        file=path.name,
+                        number=len(results) - len(pending) + 1,
+                        total=len(results),
+                        cache=self._cache,
+                    )
+                )
 
     def admit(self, name: str, path: Path) -> Admitted:
         """Admits the module of one process; see `admit_all`."""
@@ -132,10 +186,11 @@ class Admissions:
         return known
 
     def _run(self, name: str, path: Path, artifact: Path) -> ModuleInfo:
-        command = [sys.executable, "-m", "maxwell.node.admit", str(path), str(artifact)]
+        command = [sys.executable, "-m", "maxwell.node.admit"]
+        command += [str(os.getpid()), str(path), str(artifact)]
         if self._cache is not None:
-            self._cache.mkdir(parents=True, exist_ok=True)
             command.append(str(self._cache))
+        started = time.monotonic()
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter and module
                 command,
@@ -152,7 +207,15 @@ class Admissions:
                 code="MX1206",
                 hint=HINTS["over_limit"],
             ) from error
-        return _read_reply(name, path, done.returncode, done.stdout, done.stderr)
+        info = _read_reply(name, path, done.returncode, done.stdout, done.stderr)
+        _log.info(
+            "%s: %s in %.2f s",
+            path.name,
+            f"from the cache {self._cache}" if info.cached else "compiled",
+            time.monotonic() - started,
+        )
+        _log.debug("%s: %s, digest %s", name, path, artifact.stem)
+        return info
 
 
 def _read_reply(name: str, path: Path, status: int, stdout: bytes, stderr: bytes) -> ModuleInfo:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _READ_BYTES: Final = 1 << 20
+RECEIVE_BYTES_MAX: Final = 8 << 20
+"""Read from one cell in one turn: four reports at the size where cells split them."""
 SEND_BACKLOG_BYTES_MAX: Final = 256 << 20
 """A cell that does not read for so long is taken for dead."""
 STOP_S: Final = 10.0
@@ -74,6 +76,10 @@ class Cell:
                 env=self._environ,
                 start_new_session=True,
             )
+        self._connect(ours)
+        self._send(encode_frame(self._config))
+
+    def _connect(self, ours: socket.socket) -> None:
         ours.setblocking(False)
         self._socket = ours
         self._reader = FrameReader()
@@ -83,7 +89,11 @@ class Cell:
         self.given_up = False
         """Whether it died too often to be started again."""
         self.failure: str | None = None
-        self._send(encode_frame(self._config))
+
+    @property
+    def core(self) -> object:
+        """Number of the core that it is pinned to; None when it is not."""
+        return self._config.get("core")
 
     @property
     def pid(self) -> int:
@@ -129,8 +139,12 @@ class Cell:
             self.is_open = False
 
     def receive(self) -> None:
-        """Reads what there is into `reports`; sets `is_open` to False at the end of the pipe."""
-        while self.is_open:
+        """Reads what there is into `reports`; sets `is_open` to False at the end of the pipe.
+
+        At most `RECEIVE_BYTES_MAX` at once: the other cells have their turn before the rest.
+        """
+        left = RECEIVE_BYTES_MAX
+        while self.is_open and left > 0:
             try:
                 data = self._socket.recv(_READ_BYTES)
             except BlockingIOError:
@@ -142,6 +156,7 @@ class Cell:
             if not data:
                 self.is_open = False
                 return
+            left -= len(data)
             try:
                 reports = self._reader.feed(data)
             except ValueError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from maxwell.errors import InsufficientEnergy
 from maxwell.market.ledger import Credits, Ledger
 from maxwell.market.mint import open_books
+from maxwell.market.questions import QuestionBook
 from maxwell.market.rewards import RewardBook
 
 if TYPE_CHECKING:
@@ -45,8 +46,14 @@ class Economy:
         self.ledger = Ledger()
         self._income_ppm = fleet.income_shares_ppm if fleet.node.power_mw is not None else {}
         self._mint = open_books(fleet, self.ledger, idle_power_mw=idle_power_mw)
+        self.questions = QuestionBook(fleet.rewards, self.ledger, base_dir=fleet.base_dir)
+        results = [r for r in fleet.rewards if r.name not in self.questions.names]
         self.rewards = RewardBook(
-            fleet.rewards, self.ledger, base_dir=fleet.base_dir, resolvers=resolvers
+            results,
+            self.ledger,
+            base_dir=fleet.base_dir,
+            resolvers=resolvers,
+            deterministic=fleet.node.deterministic,
         )
 
     def place(self, entry: Entry) -> int:
@@ -61,8 +68,8 @@ class Economy:
         except InsufficientEnergy:
             self.ledger.close(entry.pid, None)
             raise
-        self.rewards.subscribe(entry.pid, entry.config.rewards)
-        entry.rewards_open = self.rewards.is_open(entry.pid)
+        self._subscribe(entry)
+        entry.rewards_open = self.takes_reports(entry)
         return self.ledger.lease_balance(entry.pid)
 
     def may_wait(self, entry: Entry) -> bool:
@@ -75,7 +82,16 @@ class Economy:
     def lease_again(self, entry: Entry, credits: int) -> None:
         """Leases what a process brought back that is placed on another cell before it ran."""
         self.ledger.lease(entry.pid, entry.config.account, credits)
-        self.rewards.subscribe(entry.pid, entry.config.rewards)
+        self._subscribe(entry)
+
+    def _subscribe(self, entry: Entry) -> None:
+        names = entry.config.rewards
+        self.rewards.subscribe(entry.pid, [n for n in names if n not in self.questions.names])
+        self.questions.ask(entry.pid, names)
+
+    def takes_reports(self, entry: Entry) -> bool:
+        """Returns whether anything may still be paid for a report of the process."""
+        return self.rewards.is_open(entry.pid) or self.questions.hears_reports(entry.pid)
 
     def note_payouts(self, entry: Entry, payouts: Iterable[Payout]) -> int:
         """Counts a process's payouts; returns their credits."""
@@ -95,6 +111,10 @@ class Economy:
         self.ledger.settle(sender.pid, slot)
         self.ledger.transfer(sender.pid, target.pid, credits)
         return target
+
+    def settle(self, entry: Entry, slot: Slot) -> None:
+        """Books what a slot says."""
+        self.ledger.settle(entry.pid, slot)
 
     def close(self, entry: Entry, slot: Slot | None) -> int:
         """Settles a process a last time; returns the credits given back to its account."""

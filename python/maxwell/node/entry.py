@@ -42,13 +42,16 @@ class Entry:
     """A process from its configuration to its record.
 
     Args:
-        pid: its number in the run, from 1 on; also its slot.
+        pid: its place in the fleet, from 1 on.
         config: what the fleet says of it.
         admitted: its module.
     """
 
     def __init__(self, pid: int, config: ProcessConfig, admitted: Admitted) -> None:
+        self.number = pid
+        """What other guests know it by."""
         self.pid = pid
+        """What its cell and its slot know it by: another one once it was placed again."""
         self.config = config
         self.admitted = admitted
         self.cell: int | None = None
@@ -65,6 +68,13 @@ class Entry:
         self.rewards_open = False
         self.results = 0
         self.earned_credits = 0
+        self.requests = 0
+        self.request_credits = 0
+        self.information_credits = 0
+        self.bits_q32 = 0
+        self.beliefs = 0
+        self.beliefs_refused = 0
+        self.stake_lost_credits = 0
         self.stdout_bytes = 0
         self.lost_bytes = 0
         self.returned_credits = 0
@@ -88,12 +98,13 @@ class Entry:
         admission = self.admitted.admission_credits if self.placed else 0
         if slot is None:
             return admission
-        return slot.burned + slot.premium + slot.rent + slot.tax + admission
+        charged = slot.burned + slot.premium + slot.rent + slot.tax
+        return charged + admission + self.request_credits
 
     def note(self, now_ns: int, slot: Slot) -> None:
         """Takes the slot of this epoch."""
         self.slot = slot
-        self._trend.append((now_ns, slot.energy_uj, slot.purse + slot.escrow))
+        self._trend.append((now_ns, slot.energy_uj, slot.purse + slot.escrow + slot.stake))
         while len(self._trend) > 2 and now_ns - self._trend[0][0] > TREND_NS:
             self._trend.popleft()
 
@@ -115,8 +126,10 @@ class Entry:
             power_mw=power_mw,
             results=self.results,
             earned_credits=self.earned_credits,
+            bits_q32=self.bits_q32,
             paid_credits=self.paid_credits,
-            balance_credits=slot.purse + slot.escrow if slot else 0,
+            balance_credits=slot.purse + slot.escrow + slot.stake if slot else 0,
+            returned_credits=self.returned_credits,
             bankrupt_in_s=bankrupt_in_s,
             outcome=self.death.outcome if self.death else None,
             reason=self.death.reason if self.death else None,
@@ -142,6 +155,7 @@ class Entry:
         def figure(name: str) -> int:
             return 0 if slot is None else cast("int", getattr(slot, name))
 
+        freed_bits, discarded_bits = 8 * figure("freed_bytes"), 8 * figure("discarded_bytes")
         return ProcessRecord(
             name=self.name,
             account=self.config.account,
@@ -159,10 +173,18 @@ class Entry:
             admission_credits=self.admitted.admission_credits if self.placed else 0,
             returned_credits=self.returned_credits,
             rent_unpaid=figure("rent_unpaid"),
-            erased_bits=figure("erased_bits"),
+            tax_unpaid=figure("tax_unpaid"),
+            erased_bits=figure("erased_bits") + freed_bits + discarded_bits,
+            freed_bits=freed_bits,
+            discarded_bits=discarded_bits,
             memory_byte_ns=figure("memory_byte_ns"),
             memory_bytes_max=figure("memory_bytes_max"),
             results=self.results,
+            bits_q32=self.bits_q32,
+            beliefs=self.beliefs,
+            beliefs_refused=self.beliefs_refused,
+            information_credits=self.information_credits,
+            stake_lost_credits=self.stake_lost_credits,
             slices=figure("slices"),
             fuel=figure("fuel"),
             cpu_ns=figure("cpu_ns"),
@@ -171,6 +193,8 @@ class Entry:
             stdout_bytes=self.stdout_bytes,
             stdout_lost_bytes=self.lost_bytes,
             unsupported_calls=death.unsupported,
+            requests=self.requests,
+            request_credits=self.request_credits,
             born_ns=figure("born_ns"),
             died_ns=figure("died_ns") or self.ended_ns,
             cell=-1 if self.cell is None else self.cell,

@@ -8,6 +8,7 @@ reports in the order of their numbers and lets them go on together.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import selectors
 import shutil
@@ -16,28 +17,37 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from maxwell._native import KernelError, Slots
-from maxwell.config import check_fleet
-from maxwell.energy import unattributed_warning
+from maxwell.config import check_fleet, fleet_warnings
+from maxwell.energy import NO_ENERGY, unattributed_warning
 from maxwell.errors import GuestError, InsufficientEnergy, InternalError, MaxwellError
 from maxwell.modules import resolve_module
 from maxwell.node.admission import Admissions
 from maxwell.node.cells import Cell
 from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
+from maxwell.node.information import Information
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
+from maxwell.node.receipts import MOVED
 from maxwell.node.record import REPORT_SCHEMA, CellRecord, RunRecord
+from maxwell.node.requests import Requests
 from maxwell.node.view import NodeView
 from maxwell.node.wire import (
+    Beliefs,
     Died,
+    Disbelieved,
     Output,
     Reported,
+    Requested,
     Revoked,
     Started,
     Transferred,
     Unknown,
 )
+from maxwell.token.book import Totals
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
@@ -68,6 +78,8 @@ READY_S_MAX: Final = 60.0
 """A cell that is not ready after this time is a failure of this machine."""
 _NS: Final = 1_000_000_000
 
+_log = logging.getLogger(__name__)
+
 
 class Node:
     """Runs one fleet to its end.
@@ -96,6 +108,7 @@ class Node:
         self._virtual = fleet.node.deterministic
         self._entries: dict[int, Entry] = {}
         self._by_name: dict[str, Entry] = {}
+        self._by_number: dict[int, Entry] = {}
         self._cells: list[Cell] = []
         self._stop: tuple[Outcome, str] | None = None
         self._interrupted = False
@@ -106,6 +119,8 @@ class Node:
         self._price_weight = 0
         self._last_power: tuple[int, int] = (0, 0)
         self._power_mw = 0
+        self._setup = NO_ENERGY
+        self._setup_ns = 0
         self._loads: list[int] = []
         self._conservation_ok = True
         self._kills: list[tuple[str, str]] = []
@@ -116,6 +131,11 @@ class Node:
         """Ends the run at the next epoch; everything is settled first."""
         self._interrupted = True
         self._stop = ("killed", "the run was interrupted")
+
+    def end(self, reason: str) -> None:
+        """Ends the run at the next epoch, as at the end of its duration."""
+        if self._stop is None:
+            self._stop = ("deadline", reason)
 
     def kill(self, name: str, reason: str) -> None:
         """Ends one process at the next epoch."""
@@ -146,16 +166,30 @@ class Node:
             self._economy = Economy(
                 self._fleet, idle_power_mw=model.idle_power_mw, resolvers=self._resolvers
             )
+            self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
+            self._information = Information(
+                self._economy.questions,
+                self._journal,
+                self._place.folder,
+                reference=self._config.quality_bits_per_joule,
+            )
             self._admit()
             self._open_slots()
+            self._selector = stack.enter_context(selectors.DefaultSelector())
             stack.callback(self._end_cells)
             self._start_cells()
             started_at = datetime.now(UTC).isoformat(timespec="seconds")
             self._start_ns = time.monotonic_ns()
             # What set-up took belongs to the run's energy, not to the power of its first epoch.
-            self._last_power = (self._energy.read().metered_uj, 0)
+            self._reading = self._energy.read()
+            self._last_power = (self._reading.metered_uj, 0)
+            if not self._virtual:
+                self._setup = self._energy.split(self._reading, 0)
+                self._setup_ns = self._reading.elapsed_ns
             self._announce()
+            if self._journal.receipts is not None:
+                self._journal.receipts.open(self._fleet)
             if self._virtual:
                 self._run_virtual()
             else:
@@ -165,7 +199,9 @@ class Node:
 
     def _admit(self) -> None:
         environ = child_environment()
-        admissions = Admissions(self._place.folder, _cache_dir(environ), environ)
+        admissions = Admissions(
+            self._place.folder, _cache_dir(environ), environ, on_compile=self._journal.compiling
+        )
         paths = {
             process.name: resolve_module(process.module, self._fleet.base_dir)
             for process in self._fleet.processes
@@ -176,6 +212,7 @@ class Node:
             _check_memory(process, entry)
             self._entries[number] = entry
             self._by_name[process.name] = entry
+            self._by_number[number] = entry
 
     def _open_slots(self) -> None:
         # A process that is placed again gets a new slot; slot 0 stays empty.
@@ -219,16 +256,19 @@ class Node:
     def _start_cells(self) -> None:
         cores = sorted(os.sched_getaffinity(0))
         environ = child_environment()
-        self._selector = selectors.DefaultSelector()
+        if self._requests.broker is not None:
+            self._selector.register(self._requests.broker, selectors.EVENT_READ)
         for number in range(self._config.cells):
             cell = Cell(number, self._cell_config(number, cores), environ)
             self._cells.append(cell)
             self._loads.append(0)
+            _log.info("cell %d: process %d on core %s", number, cell.pid, cell.core)
             self._energy.watch(cell)
             self._selector.register(cell, selectors.EVENT_READ)
         deadline = time.monotonic() + READY_S_MAX
         while waiting := [cell for cell in self._cells if cell.last is None]:
             self._wait(0.05)
+            self._flush()
             for cell in waiting:
                 if not cell.is_open or time.monotonic() > deadline:
                     ended = cell.await_end() if not cell.is_open else "it is not ready in time"
@@ -250,6 +290,8 @@ class Node:
             deterministic=self._virtual,
             fleet=[entry.name for entry in self._entries.values()],
         )
+        for text in fleet_warnings(self._fleet):
+            self._journal.warn(0, text)
         for entry in self._entries.values():
             info = entry.admitted.info
             self._journal.event(
@@ -261,13 +303,19 @@ class Node:
                 functions=info.functions,
                 admission_credits=entry.admitted.admission_credits,
             )
+        self._information.announce()
+        self._journal.flush()
 
     def _wait(self, timeout_s: float) -> None:
         """Waits for messages and reads them."""
-        for key, _ in self._selector.select(timeout_s):
+        for key, ready in self._selector.select(timeout_s):
             cell = key.fileobj
-            assert isinstance(cell, Cell)
-            cell.receive()
+            if not isinstance(cell, Cell):
+                continue  # The broker: its answers are taken in their turn.
+            if ready & selectors.EVENT_READ:
+                cell.receive()
+            if ready & selectors.EVENT_WRITE:
+                cell.flush()
 
     def _run_wall(self) -> None:
         next_epoch = self._start_ns + EPOCH_NS
@@ -283,6 +331,7 @@ class Node:
                     self._take(report)
                 if not (cell.is_open or cell.given_up):
                     self._lose(cell)
+            self._take_answers()
             if time.monotonic_ns() >= next_epoch:
                 next_epoch += EPOCH_NS * max(1, (time.monotonic_ns() - next_epoch) // EPOCH_NS + 1)
                 self._end_epoch()
@@ -328,6 +377,13 @@ class Node:
         for cell in self._cells:
             if cell.is_open:
                 cell.flush()
+                self._watch(cell)
+
+    def _watch(self, cell: Cell) -> None:
+        """Waits for room in a cell's pipe only while something waits to be sent."""
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if cell.wants_write else 0)
+        if self._selector.get_key(cell).events != wanted:
+            self._selector.modify(cell, wanted)
 
     # Placing.
 
@@ -406,6 +462,8 @@ class Node:
                 if self._virtual
                 else None,
                 "rewards_open": entry.rewards_open,
+                "request_terms": self._requests.terms(entry),
+                **self._information.spawn_fields(entry),
             }
         )
 
@@ -446,8 +504,21 @@ class Node:
             case Reported():
                 payouts = self._economy.rewards.on_report(entry.pid, event.line)
                 self._pay(entry, payouts)
+                if event.staked:
+                    self._settle(entry)
+                    now = self._elapsed_ns
+                    self._pay_belief(entry, self._information.on_report(entry, event, now))
+            case Beliefs():
+                self._settle(entry)
+                now = self._elapsed_ns
+                self._pay_belief(entry, self._information.on_block(entry, event, now))
+            case Disbelieved():
+                self._information.on_refused(entry, event, self._elapsed_ns)
             case Transferred():
                 self._transfer(entry, event)
+            case Requested():
+                self._economy.settle(entry, self._slots.read(entry.pid))
+                self._requests.ask(entry, event.id, event.credits, event.data)
             case Started():
                 entry.started = True
                 self._keep(entry)
@@ -480,9 +551,23 @@ class Node:
         if payouts:
             self._close_rewards()
 
+    def _pay_belief(self, entry: Entry, credits: int) -> None:
+        """Tells a purse what its beliefs earned, and closes what can pay no longer."""
+        if credits and entry.is_alive:
+            self._fund(entry, credits)
+        if self._economy.questions.any_empty():
+            self._close_rewards()
+
+    def _settle(self, entry: Entry) -> None:
+        if entry.is_alive:
+            self._economy.ledger.settle(entry.pid, self._slots.read(entry.pid))
+
     def _close_rewards(self) -> None:
         for entry in self._entries.values():
-            if entry.rewards_open and not self._economy.rewards.is_open(entry.pid):
+            if entry.is_alive:
+                for message in self._information.close_empty(entry):
+                    self._tell(entry, message)
+            if entry.rewards_open and not self._economy.takes_reports(entry):
                 entry.rewards_open = False
                 if entry.is_alive:
                     self._tell(entry, {"op": "rewards", "pid": entry.pid, "open": False})
@@ -493,8 +578,41 @@ class Node:
 
     def _transfer(self, entry: Entry, event: Transferred) -> None:
         slot = self._slots.read(entry.pid)
-        target = self._economy.transfer(entry, self._entries.get(event.to), event.credits, slot)
+        target = self._economy.transfer(entry, self._by_number.get(event.to), event.credits, slot)
         self._fund(target, event.credits)
+
+    def _take_answers(self) -> None:
+        """Hands on what the broker brought."""
+        for settled in self._requests.take():
+            entry, answer = settled.entry, settled.answer
+            self._journal.event(
+                "request",
+                self._elapsed_ns,
+                process=entry.name,
+                rule=answer.rule,
+                method=answer.method,
+                url=answer.url,
+                status=answer.status,
+                errno=answer.errno,
+                why=answer.why,
+                bytes_out=answer.bytes_out,
+                bytes_in=answer.bytes_in,
+                took_ns=answer.took_ns,
+                paid_credits=answer.credits,
+            )
+            if entry.is_alive:
+                # The money first: the guest may spend it as soon as it runs.
+                self._fund(entry, settled.refund_credits)
+                self._tell(
+                    entry,
+                    {
+                        "op": "answer",
+                        "pid": entry.pid,
+                        "id": answer.id,
+                        "errno": answer.errno,
+                        "data": answer.data,
+                    },
+                )
 
     def _bury(self, entry: Entry, event: Died) -> None:
         outcome: Outcome = event.outcome  # type: ignore[assignment]
@@ -515,7 +633,9 @@ class Node:
         slot = self._slots.read(entry.pid)
         entry.note(self._elapsed_ns, slot)
         self._pay(entry, self._economy.rewards.finish(entry.pid))
+        self._requests.abandon(entry)
         entry.returned_credits = self._economy.close(entry, slot)
+        self._receipt(entry, slot, death.outcome, t_ns)
         entry.death = death
         entry.ended_ns = t_ns
         record = entry.record()
@@ -535,13 +655,27 @@ class Node:
             tax_credits=record.tax_credits,
             premium_credits=record.premium_credits,
             returned_credits=record.returned_credits,
+            tax_unpaid=record.tax_unpaid,
             erased_bits=record.erased_bits,
+            freed_bits=record.freed_bits,
+            discarded_bits=record.discarded_bits,
             memory_bytes_max=record.memory_bytes_max,
             memory_byte_ns=record.memory_byte_ns,
             results=record.results,
+            bits_q32=record.bits_q32,
+            beliefs=record.beliefs,
+            beliefs_refused=record.beliefs_refused,
+            information_credits=record.information_credits,
+            stake_lost_credits=record.stake_lost_credits,
             slices=record.slices,
             fuel=record.fuel,
         )
+
+    def _receipt(self, entry: Entry, slot: Slot, ending: str, t_ns: int) -> None:
+        """Makes the last receipt of a process whose lease was closed."""
+        if self._journal.receipts is not None:
+            ledger = self._economy.ledger
+            self._journal.receipts.end(t_ns, entry, slot, ledger, self._reading, ending)
 
     # Cells that have nothing to do, and cells that died.
 
@@ -564,7 +698,9 @@ class Node:
 
     def _replace(self, entry: Entry) -> None:
         """Places a process that its cell gave back before it ran: a new number, the same money."""
-        credits = self._economy.close(entry, self._slots.read(entry.pid))
+        slot = self._slots.read(entry.pid)
+        credits = self._economy.close(entry, slot)
+        self._receipt(entry, slot, MOVED, self._elapsed_ns)
         entry.revoking = False
         entry.withheld_credits = 0
         alive = [cell for cell in self._cells if cell.is_open]
@@ -657,6 +793,8 @@ class Node:
                     self._tell(entry, {**message, "reason": reason})
         self._kills = later
         self._place_due()
+        for process, payouts in self._economy.rewards.epoch().items():
+            self._pay(self._entries[int(process)], payouts)
         if len(self._entries) > CROWD and self._epoch % CROWD_EPOCHS:
             return
         slots = self._read_slots()
@@ -664,9 +802,23 @@ class Node:
             if entry.is_alive:
                 self._economy.ledger.settle(entry.pid, slots[entry.pid])
         self._economy.check(slots)
+        if self._journal.receipts is not None:
+            alive = [entry for entry in self._entries.values() if entry.is_alive]
+            self._journal.receipts.epoch(
+                self._elapsed_ns, alive, slots, self._economy.ledger, self._reading
+            )
+        self._settle_qualities()
         self._pay_income()
         self._note_refusals()
         self._show(slots)
+
+    def _settle_qualities(self) -> None:
+        entries = self._by_name.values()
+        for account, ppm in self._information.settle_qualities(entries, self._elapsed_ns):
+            number = self._account_number(account)
+            for cell in self._cells:
+                if cell.is_open:
+                    cell.queue({"op": "quality", "account": number, "ppm": ppm})
 
     def _read_slots(self) -> dict[int, Slot]:
         pids = [entry.pid for entry in self._entries.values() if entry.is_alive]
@@ -676,7 +828,7 @@ class Node:
         return slots
 
     def _pay_income(self) -> None:
-        reading = self._energy.read()
+        reading = self._reading = self._energy.read()
         by_account, topped = self._economy.income(
             self._entries.values(),
             elapsed_ns=self._elapsed_ns,
@@ -711,6 +863,8 @@ class Node:
                 price_ppm=self._price_ppm,
                 power_mw=self._power_mw,
                 energy=split,
+                setup=self._setup,
+                setup_ns=self._setup_ns,
                 credits=self._economy.totals(slots),
                 processes=views,
             )
@@ -807,6 +961,19 @@ class Node:
             energy_uj={name: getattr(split, name) for name in split.__struct_fields__},
         )
         self._journal.event("run_finished", self._elapsed_ns, conservation_ok=conserved)
+        if self._journal.receipts is not None:
+            self._journal.receipts.finish(
+                Totals(
+                    credits=msgspec.structs.asdict(credits)
+                    | {"income": self._economy.ledger.income_paid()},
+                    energy=msgspec.structs.asdict(split)
+                    | {"uncollected": uncollected, "interval": reading.interval_uj},
+                    provenance=reading.provenance,
+                    conserved=conserved,
+                    interrupted=self._interrupted,
+                    ended_ns=self._elapsed_ns,
+                )
+            )
         self._journal.close()
         return RunRecord(
             schema=REPORT_SCHEMA,
@@ -817,6 +984,8 @@ class Node:
             wall_ns=self._elapsed_ns,
             conservation_ok=conserved,
             energy=split,
+            setup=self._setup,
+            setup_ns=self._setup_ns,
             interval_uj=reading.interval_uj,
             uncollected_uj=uncollected,
             credits=credits,

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from maxwell.energy import EnergyModel, EnergySplit
+from maxwell.energy import NO_ENERGY, EnergyModel, EnergySplit
 from maxwell.market.ledger import Credits
 from maxwell.node.view import Outcome
 
@@ -34,9 +34,9 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     uncollected_uj: int
     """Joules that no purse could pay: at most one slice."""
     paid_credits: int
-    """Credits spent in all: burned, premium, rent, erasure tax and admission."""
+    """Credits spent in all: burned, premium, rent, erasure tax, admission, outbound requests."""
     earned_credits: int
-    """Rewards received."""
+    """Rewards received, for results and for bits."""
     rent_credits: int
     tax_credits: int
     premium_credits: int
@@ -45,13 +45,30 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What was left at the end and went back to the account."""
     rent_unpaid: int
     """Rent due at death that the purse could not pay, in credits."""
+    tax_unpaid: int = 0
+    """Erasure tax of frees and discards that the purse could not pay, in credits."""
     erased_bits: int
+    """Bits erased in all: freed, discarded, and those of pages that held something at its end."""
+    freed_bits: int = 0
+    """Of them, what its allocator freed (tier T1); 0 when the allocator could not be counted."""
+    discarded_bits: int = 0
+    """Of them, what it gave back with `discard`."""
     memory_byte_ns: int
     """Resident memory integrated over the life."""
     memory_bytes_max: int
     """The largest resident memory."""
     results: int
     """Results that were paid."""
+    bits_q32: int = 0
+    """Verified information in units of 2^-32 bit: code length saved against public beliefs."""
+    beliefs: int = 0
+    """Symbols and claims that were resolved with a belief of the process."""
+    beliefs_refused: int = 0
+    """Beliefs, observations and claims that were refused."""
+    information_credits: int = 0
+    """What bits brought, a part of `earned_credits`."""
+    stake_lost_credits: int = 0
+    """Stakes lost to sponsors by negative bits; not a part of `paid_credits`."""
     slices: int
     fuel: int
     cpu_ns: int
@@ -66,6 +83,10 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     cell: int
     last_bid_ppm: int
     last_price_ppm: int
+    requests: int = 0
+    """Outbound requests that were settled."""
+    request_credits: int = 0
+    """What they cost."""
 
 
 class CellRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +122,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the run; virtual time in deterministic mode."""
     conservation_ok: bool
     energy: EnergySplit
+    setup: EnergySplit = NO_ENERGY
+    """The part of `energy` before the start: calibration and compilation."""
+    setup_ns: int = 0
+    """How long that took; 0 in deterministic mode."""
     interval_uj: int
     """Half-width of the interval around `energy.metered`."""
     uncollected_uj: int

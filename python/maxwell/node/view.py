@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from maxwell.energy import EnergySplit
+from maxwell.energy import NO_ENERGY, EnergySplit
 from maxwell.market.ledger import Credits
 
 ProcessState = Literal["pending", "born", "ready", "running", "blocked", "broke", "dead"]
@@ -41,9 +41,13 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     paid_credits: int
     """Credits spent so far: burned, premium, rent, erasure tax and admission."""
     balance_credits: int
-    """Credits in the purse, slice escrow included."""
+    """Credits in the purse, slice escrow and stakes included."""
+    returned_credits: int = 0
+    """Of one that has ended: what went back to its account."""
     bankrupt_in_s: float | None
     """Seconds until the purse is empty at the present rate; None when it is not falling."""
+    bits_q32: int = 0
+    """Verified information so far, in units of 2^-32 bit; negative for who knew less than all."""
     outcome: Outcome | None = None
     """None while it lives."""
     reason: str | None = None
@@ -60,5 +64,9 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     power_mw: int
     """Mean power of the node over the last epoch."""
     energy: EnergySplit
+    setup: EnergySplit = NO_ENERGY
+    """The part of `energy` before the start: calibration and compilation."""
+    setup_ns: int = 0
+    """How long that took."""
     credits: Credits
     processes: tuple[ProcessView, ...]

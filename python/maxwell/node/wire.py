@@ -42,6 +42,31 @@ class Reported(msgspec.Struct, frozen=True, tag_field="event", tag="report"):
 
     pid: int
     line: bytes
+    staked: int
+    """Credits that left the purse with it."""
+
+
+class Beliefs(msgspec.Struct, frozen=True, tag_field="event", tag="beliefs"):
+    """A block of a stream in which a process believed something."""
+
+    pid: int
+    question: int
+    start: int
+    believed: int
+    bits_q32: int
+    lost: int
+    energy_uj: int
+    own: bytes
+    public: bytes
+
+
+class Disbelieved(msgspec.Struct, frozen=True, tag_field="event", tag="disbelieved"):
+    """Beliefs or observations that were refused since the last epoch."""
+
+    pid: int
+    question: int | None
+    why: str
+    count: int
 
 
 class Transferred(msgspec.Struct, frozen=True, tag_field="event", tag="transfer"):
@@ -50,6 +75,15 @@ class Transferred(msgspec.Struct, frozen=True, tag_field="event", tag="transfer"
     pid: int
     to: int
     credits: int
+
+
+class Requested(msgspec.Struct, frozen=True, tag_field="event", tag="request"):
+    """A guest asks for an outbound request; its price in advance has left the purse."""
+
+    pid: int
+    id: int
+    credits: int
+    data: bytes
 
 
 class Died(msgspec.Struct, frozen=True, tag_field="event", tag="died"):
@@ -76,7 +110,18 @@ class Unknown(msgspec.Struct, frozen=True, tag_field="event", tag="unknown"):
     credits: int
 
 
-CellEvent: TypeAlias = Started | Output | Reported | Transferred | Died | Revoked | Unknown
+CellEvent: TypeAlias = (
+    Started
+    | Output
+    | Reported
+    | Beliefs
+    | Disbelieved
+    | Transferred
+    | Requested
+    | Died
+    | Revoked
+    | Unknown
+)
 
 
 class EpochReport(msgspec.Struct, frozen=True):

@@ -25,10 +25,15 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     rank: int
     """Columns of the highest rank are the first to go; rank 0 stays."""
     justify: Literal["left", "right"] = "right"
+    fixed: int | None = None
+    """Characters of the column whatever its cells hold: a table that is drawn again and again
+    keeps its shape. None takes what the widest cell needs."""
 
     @property
     def width(self) -> int:
-        """Characters that the widest cell needs."""
+        """Characters that the column takes."""
+        if self.fixed is not None:
+            return max(len(self.title), self.fixed)
         return max(len(self.title), *(len(cell) for cell in self.cells), 1)
 
 
@@ -57,7 +62,13 @@ def build_table(columns: Sequence[Column], *, styles: Sequence[str], width: int)
     table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     kept = fitting(columns, width)
     for column in kept:
-        table.add_column(column.title, justify=column.justify, no_wrap=True, overflow="ellipsis")
+        table.add_column(
+            column.title,
+            justify=column.justify,
+            no_wrap=True,
+            overflow="ellipsis",
+            width=None if column.fixed is None else column.width,
+        )
     for index, style in enumerate(styles):
         table.add_row(*(column.cells[index] for column in kept), style=style)
     return table

@@ -35,6 +35,12 @@ EVENTS: Final = frozenset(
         "output",
         "result",
         "refused_result",
+        "request",
+        "question",
+        "belief",
+        "claim",
+        "refused_belief",
+        "quality",
         "income",
         "died",
         "cell_lost",
@@ -46,7 +52,9 @@ EVENTS: Final = frozenset(
 )
 """Every event a run writes."""
 
-BULKY_EVENTS: Final = frozenset({"sample", "output", "refused_result"})
+BULKY_EVENTS: Final = frozenset(
+    {"sample", "output", "request", "refused_result", "refused_belief", "quality"}
+)
 """Events whose number grows with the run; the last eighth of the file is kept for the others."""
 
 BUFFER_BYTES: Final = 64 * 1024

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from maxwell.observe.history import ProcessHistory, Sample
-from maxwell.observe.text import price
-from maxwell.units import format_bytes, format_duration, format_energy
+from maxwell.observe.text import bits, joules, moment, price
+from maxwell.units import format_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 RULES: Final = {
     "finished": "A process that ends by itself gets the rest of its purse and its bond back, less "
     "the erasure tax on the memory it leaves.",
-    "bankrupt": "A process dies when its purse cannot pay the rent that is due. Slices may not "
+    "bankrupt": "A process dies when its purse cannot pay the rent or the erasure tax that is due. "
+    "Slices may not "
     "spend the last second of rent (the runway), so that whoever has spent the rest still lives "
     "for about a second.",
     "trapped": "A guest that executes a trap ends at once; what it had burned stays burned.",
@@ -88,6 +89,12 @@ RULES: Final = {
     "lost": "The cell that ran it died. Its figures are those of the last settlement, at most one "
     "slice old, and the rest of its purse went back to its account.",
 }
+
+
+UNFINISHED_RULE: Final = (
+    "The run itself was killed, or is still under way: nothing was settled and no report was "
+    "written. The figures are those of the last epoch in `events.jsonl`."
+)
 
 
 def explain_process(report: Report, name: str) -> Explanation:
@@ -106,9 +113,21 @@ def explain_unfinished(events: Path, name: str) -> Explanation:
         ConfigError: MX1001 when the run had no such process.
     """
     from maxwell.observe.history import read_history
-    from maxwell.observe.unfinished import unfinished_process
+    from maxwell.observe.unfinished import REASON, unfinished_process
 
-    return explain_record(unfinished_process(events, name), read_history(events).process(name))
+    process = unfinished_process(events, name)
+    explained = explain_record(process, read_history(events).process(name))
+    if process.reason != REASON:
+        return explained
+    # No cell reported its end: slices and what it left are not known.
+    fact = (
+        f"By then it had lived {moment(process.died_ns - process.born_ns)}, burned "
+        f"{joules(process.energy_uj)}, paid {joules(process.paid_credits)}, {_earned(process)}, "
+        f"and had {joules(process.returned_credits)} in its purse."
+    )
+    return msgspec.structs.replace(
+        explained, rule=UNFINISHED_RULE, what_happened=(fact,), counterfactuals=()
+    )
 
 
 def explain_record(process: ProcessRecord, history: ProcessHistory) -> Explanation:
@@ -144,9 +163,10 @@ def opening_credits(process: ProcessRecord) -> int:
     """Returns what the purse was funded with besides rewards, from what went out and came in.
 
     It counts opening funds, top-ups and transfers received, less transfers sent:
-    funded + earned = paid + returned.
+    funded + earned = paid + stakes lost + returned.
     """
-    return max(process.paid_credits + process.returned_credits - process.earned_credits, 0)
+    out = process.paid_credits + process.stake_lost_credits + process.returned_credits
+    return max(out - process.earned_credits, 0)
 
 
 def explanation_json(explanation: Explanation) -> dict[str, JsonValue]:
@@ -212,35 +232,42 @@ def _rent_per_s(process: ProcessRecord) -> int:
 
 def _what_happened(process: ProcessRecord) -> list[str]:
     """States the facts of the end."""
-    lived = format_duration(process.died_ns - process.born_ns)
-    burned = format_energy(process.energy_uj)
+    lived = moment(process.died_ns - process.born_ns)
+    burned = joules(process.energy_uj)
     facts: list[str] = []
     if process.died_ns <= process.born_ns and process.slices == 0:
         return [f"It never started: {process.reason or 'the node does not say why'}."]
     if process.outcome == "bankrupt":
+        if process.tax_unpaid and not process.rent_unpaid:
+            facts.append(
+                f"After {lived} the purse could not pay its erasure tax: "
+                f"{_count(process.tax_unpaid, 'credit')} stayed unpaid."
+            )
+        else:
+            facts.append(_rent_short(process, lived))
         facts.append(
-            f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
-            f"credits/s for {format_bytes(process.memory_bytes_max)} at most: "
-            f"{process.rent_unpaid:,} credits stayed unpaid."
-        )
-        facts.append(
-            f"It was funded with {format_energy(opening_credits(process))}, "
+            f"It was funded with {joules(opening_credits(process))}, "
             f"{_earned(process)}, and paid "
-            f"{format_energy(process.paid_credits)}, of which {burned} were burned by running."
+            f"{joules(process.paid_credits)}, of which {burned} were burned by running."
         )
     else:
         facts.append(
-            f"It lived {lived}, burned {burned} in {process.slices:,} slices, paid "
-            f"{format_energy(process.paid_credits)}, {_earned(process)}, and gave "
-            f"{format_energy(process.returned_credits)} back."
+            f"It lived {lived}, burned {burned} in {_count(process.slices, 'slice')}, paid "
+            f"{joules(process.paid_credits)}, {_earned(process)}, and gave "
+            f"{joules(process.returned_credits)} back."
         )
+    facts.extend(_information(process))
+    facts += _erased(process)
     if process.slices == 0:
         facts.append(
             f"It never won a slice: its last bid was {price(process.last_bid_ppm)} credits/µJ."
         )
     if process.uncollected_uj:
+        facts.append(f"{joules(process.uncollected_uj)} of its last slice could not be collected.")
+    if process.requests:
         facts.append(
-            f"{format_energy(process.uncollected_uj)} of its last slice could not be collected."
+            f"It made {_count(process.requests, 'outbound request')} for "
+            f"{joules(process.request_credits)}."
         )
     if process.stdout_lost_bytes:
         facts.append(f"{format_bytes(process.stdout_lost_bytes)} of its output were dropped.")
@@ -251,12 +278,68 @@ def _what_happened(process: ProcessRecord) -> list[str]:
     return facts
 
 
+def _rent_short(process: ProcessRecord, lived: str) -> str:
+    """Says how much rent a purse was short."""
+    return (
+        f"After {lived} the purse could not pay its rent, about {_rent_per_s(process):,} "
+        f"credits/s for {format_bytes(process.memory_bytes_max)} at most: "
+        f"{_count(process.rent_unpaid, 'credit')} stayed unpaid."
+    )
+
+
+def _erased(process: ProcessRecord) -> list[str]:
+    """Says what was erased by which tier, when it cost anything worth a line."""
+    if process.tax_credits == 0 or process.freed_bits + process.discarded_bits == 0:
+        return []
+    left_bits = process.erased_bits - process.freed_bits - process.discarded_bits
+    return [
+        f"It erased {format_bytes(process.erased_bits // 8)} for "
+        f"{joules(process.tax_credits)} of tax: "
+        f"{format_bytes(process.freed_bits // 8)} freed, "
+        f"{format_bytes(process.discarded_bits // 8)} discarded, "
+        f"{format_bytes(left_bits // 8)} in pages that held something at its end."
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    """Writes a number of things.
+
+    >>> _count(1, "credit"), _count(2_000, "slice")
+    ('1 credit', '2,000 slices')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _earned(process: ProcessRecord) -> str:
     """Writes what rewards brought."""
     if process.earned_credits == 0:
         return "earned nothing"
-    noun = "result" if process.results == 1 else "results"
-    return f"earned {format_energy(process.earned_credits)} with {process.results:,} {noun}"
+    results = _count(process.results, "result")
+    what = [results] if process.results or not process.beliefs else []
+    if process.information_credits:
+        what.append(f"{bits(process.bits_q32)} bits")
+    return f"earned {joules(process.earned_credits)} with {' and '.join(what)}"
+
+
+def _information(process: ProcessRecord) -> list[str]:
+    """Writes what its beliefs were worth."""
+    facts: list[str] = []
+    if process.beliefs:
+        rate = bits(process.bits_q32 * 1_000_000 // max(process.energy_uj, 1))
+        per_joule = f", {rate} bits/J" if process.bits_q32 > 0 else ""
+        lost = (
+            f"; {joules(process.stake_lost_credits)} of stakes went to the sponsor"
+            if process.stake_lost_credits
+            else ""
+        )
+        facts.append(
+            f"Its beliefs about {process.beliefs:,} outcomes were worth {bits(process.bits_q32)} "
+            f"bits against the public belief{per_joule}{lost}."
+        )
+    if process.beliefs_refused:
+        were = "belief was" if process.beliefs_refused == 1 else "beliefs were"
+        facts.append(f"{process.beliefs_refused:,} {were} refused.")
+    return facts
 
 
 def _counterfactuals(process: ProcessRecord, spending: int, income: int) -> list[str]:
@@ -273,7 +356,7 @@ def _counterfactuals(process: ProcessRecord, spending: int, income: int) -> list
         ]
     if process.outcome == "deadline":
         more = "a longer `duration` or `deadline`, or more slices per second by a higher bid"
-        left = format_energy(process.returned_credits)
+        left = joules(process.returned_credits)
         return [f"It was solvent, with {left} left: what it lacked is time, so {more}."]
     return []
 
@@ -285,13 +368,13 @@ def _against_bankruptcy(process: ProcessRecord, spending: int, income: int) -> l
     if net > 0:
         extra = _round_joules(max(opening_credits(process) // 4, 1_000_000))
         texts.append(
-            f"Money: {format_energy(extra)} more in `funds` would have paid another "
-            f"{format_duration(extra * NS // net)} at its late spending of "
-            f"{format_energy(spending)}/s{_less(income)}."
+            f"Money: {joules(extra)} more in `funds` would have paid another "
+            f"{moment(extra * NS // net)} at its late spending of "
+            f"{joules(spending)}/s{_less(income)}."
         )
         texts.append(
-            f"Income: {format_energy(spending)}/s of rewards would have sustained it; "
-            f"it earned {f'{format_energy(income)}/s' if income else 'nothing'}."
+            f"Income: {joules(spending)}/s of rewards would have sustained it; "
+            f"it earned {f'{joules(income)}/s' if income else 'nothing'}."
         )
     memory_rent = max(_rent_per_s(process) - RENT_CREDITS_PER_S, 0)
     rent_uj = memory_rent * (process.died_ns - process.born_ns) // NS // 2
@@ -302,27 +385,33 @@ def _against_bankruptcy(process: ProcessRecord, spending: int, income: int) -> l
         gained = saved_uj * NS // max(net - memory_rent // 2, 1)
         texts.append(
             f"Memory: {half} less (half of its mean) would have saved "
-            f"{format_energy(rent_uj)} of rent and {format_energy(process.tax_credits // 2)} of "
-            f"erasure tax, enough for another {format_duration(gained)}."
+            f"{joules(rent_uj)} of rent and {joules(process.tax_credits // 2)} of "
+            f"erasure tax, enough for another {moment(gained)}."
+        )
+    freed_uj = min(process.freed_bits // 2048, process.tax_credits)
+    if net > 0 and freed_uj * 20 > process.paid_credits:
+        gained = freed_uj * NS // net
+        texts.append(
+            f"Reuse: keeping buffers instead of freeing {format_bytes(process.freed_bits // 8)} "
+            f"would have saved up to {joules(freed_uj)} of erasure tax, enough for another "
+            f"{moment(gained)}."
         )
     if net > 0 and process.premium_credits * 20 > process.paid_credits:
         gained = process.premium_credits * NS // net
         texts.append(
             f"Patience: bidding only the reserve would have saved up to "
-            f"{format_energy(process.premium_credits)} of premium, enough for another "
-            f"{format_duration(gained)}, at the price of fewer slices per second."
+            f"{joules(process.premium_credits)} of premium, enough for another "
+            f"{moment(gained)}, at the price of fewer slices per second."
         )
     if net > 0 and not memory_matters and spending > 2 * _rent_per_s(process):
         idle = process.paid_credits * NS // max(_rent_per_s(process), 1)
-        texts.append(
-            f"Sleep: had it only slept, its rent alone would have lasted {format_duration(idle)}."
-        )
+        texts.append(f"Sleep: had it only slept, its rent alone would have lasted {moment(idle)}.")
     return texts
 
 
 def _less(income: int) -> str:
     """Names the income that spending is set against."""
-    return f" less {format_energy(income)}/s of income" if income else ""
+    return f" less {joules(income)}/s of income" if income else ""
 
 
 def _round_joules(uj: int) -> int:

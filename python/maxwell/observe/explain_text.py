@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from maxwell.observe.columns import Column, build_table
 from maxwell.observe.table import OUTCOME_STYLES
-from maxwell.observe.text import curve, joules, price, share
-from maxwell.units import format_duration
+from maxwell.observe.text import curve, joules, moment, price, share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from maxwell.observe.explain import Cost, Explanation
     from maxwell.observe.history import Sample
 
-NS: Final = 1_000_000_000
 CURVE_HEIGHT: Final = 6
 CURVE_WIDTH_MAX: Final = 72
 AXIS_WIDTH: Final = 9
@@ -42,7 +40,7 @@ def explanation_view(explanation: Explanation, *, width: int) -> RenderableType:
             (explanation.process, "bold"),
             ": ",
             (explanation.outcome.replace("_", " "), f"bold {style}"),
-            f" at {format_duration(explanation.died_ns)}",
+            f" at {moment(explanation.died_ns)}",
             f" ({explanation.reason})" if explanation.reason else "",
         )
     ]
@@ -92,7 +90,7 @@ def _curve(explanation: Explanation, width: int) -> list[Text]:
     for row, line in enumerate(lines):
         label = top if row == 0 else "0 J" if row == CURVE_HEIGHT - 1 else ""
         drawn.append(Text.assemble(f"{label:>{AXIS_WIDTH - 1}} ", (line, "cyan")))
-    start, end = format_duration(points[0][0]), format_duration(explanation.died_ns)
+    start, end = moment(points[0][0]), moment(explanation.died_ns)
     drawn_width = max(len(lines[0]), len(start) + len(end) + 1)
     drawn.append(Text(" " * AXIS_WIDTH + start + end.rjust(drawn_width - len(start)), style="dim"))
     return drawn
@@ -116,7 +114,7 @@ def _costs(costs: Sequence[Cost], width: int) -> RenderableType:
 def _samples(samples: Sequence[Sample], width: int) -> RenderableType:
     """Draws the last epochs."""
     columns = [
-        Column(title="time", cells=[f"{sample.t_ns / NS:.1f} s" for sample in samples], rank=0),
+        Column(title="time", cells=[moment(sample.t_ns) for sample in samples], rank=0),
         Column(title="state", cells=[sample.state for sample in samples], rank=1, justify="left"),
         Column(title="bid", cells=[price(sample.bid_ppm) for sample in samples], rank=0),
         Column(title="price", cells=[price(sample.price_ppm) for sample in samples], rank=0),

@@ -13,7 +13,7 @@ from maxwell.observe.folder import RunFolder
 from maxwell.observe.report_json import report_from_json, report_text, report_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from maxwell.energy import EnergySplit
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 REPORT_BYTES_MAX: Final = 1024 * 1024 * 1024
 """A report has about 1 KiB a process; a larger file is no report."""
 
+TEXT_WIDTH: Final = 100
+"""Characters of a line of `str(report)`."""
+
 
 class Report:
     """What a run cost and earned.
@@ -33,11 +36,19 @@ class Report:
         record: The figures.
         run_dir: Where the run's files are; None when it left none.
         warnings: Found after the record was made, such as lost events.
+        seal: Signs the summary of the run over the bytes of `report.json`, and returns a warning
+            when it cannot; None when the run keeps no receipts.
     """
 
     def __init__(
-        self, record: RunRecord, *, run_dir: Path | None = None, warnings: tuple[str, ...] = ()
+        self,
+        record: RunRecord,
+        *,
+        run_dir: Path | None = None,
+        warnings: tuple[str, ...] = (),
+        seal: Callable[[bytes], str | None] | None = None,
     ) -> None:
+        self._seal = seal
         self._record = record
         self._run_dir = run_dir
         self._later_warnings = warnings
@@ -116,7 +127,8 @@ class Report:
     def save(self, run_dir: Path) -> None:
         """Writes `report.json`, whole or not at all, and `prices.svg` when there is a history.
 
-        A picture that cannot be drawn is a warning, not a failure: the figures matter more.
+        In the folder of its run the summary of the receipts is signed over it. A picture that
+        cannot be drawn is a warning, not a failure: the figures matter more.
 
         Raises:
             ConfigError: `report.json` cannot be written.
@@ -126,7 +138,8 @@ class Report:
         partial = run_dir / f".{folder.report.name}.{os.getpid()}"
         try:
             run_dir.mkdir(parents=True, exist_ok=True)
-            partial.write_text(self.to_text(), encoding="utf-8")
+            text = self.to_text().encode()
+            partial.write_bytes(text)
             partial.replace(folder.report)
         except OSError as error:
             with suppress(OSError):
@@ -135,6 +148,9 @@ class Report:
                 f"cannot write the report: {folder.report}: {error.strerror}",
                 hint="free some space, or choose another folder with `--out`",
             ) from error
+        if self._seal is not None and self._run_dir == run_dir:
+            warning = self._seal(text)
+            self._later_warnings += (warning,) if warning is not None else ()
         self._save_picture(folder)
 
     def _save_picture(self, folder: RunFolder) -> None:
@@ -168,7 +184,8 @@ class Report:
 
     def with_warnings(self, texts: tuple[str, ...]) -> Report:
         """Returns the same report with further warnings."""
-        return Report(self._record, run_dir=self._run_dir, warnings=(*self._later_warnings, *texts))
+        warnings = (*self._later_warnings, *texts)
+        return Report(self._record, run_dir=self._run_dir, warnings=warnings, seal=self._seal)
 
     def _with_warnings(self) -> RunRecord:
         """Returns the record with the warnings that were found later."""
@@ -183,6 +200,19 @@ class Report:
         from maxwell.observe.notebook import report_html
 
         return report_html(self)
+
+    def __str__(self) -> str:
+        """Returns the tables that a run ends with, as plain text."""
+        from rich.console import Console
+
+        from maxwell.observe.table import report_table, run_line, summary
+
+        console = Console(width=TEXT_WIDTH, color_system=None, highlight=False, markup=False)
+        with console.capture() as capture:
+            for part in (report_table(self, width=TEXT_WIDTH), "", summary(self)):
+                console.print(part)
+        lines = (line.rstrip() for line in capture.get().splitlines())
+        return "\n".join((run_line(self._record), "", *lines))
 
     def __repr__(self) -> str:
         return (

@@ -1,24 +1,32 @@
 """`report.json`: a `RunRecord` as JSON and back, without loss.
 
 The format is docs/reference/report.schema.json. An integer with a unit is a decimal string, a
-count is a number; `lived_s`, `memory_byte_seconds`, `burned_credits` and `wall_s` are derived, for
-readers, and ignored when read back.
+count is a number; `lived_s`, `memory_byte_seconds`, `erased_bits_by_tier`, `burned_credits`,
+`bits`, `bits_per_joule` and `wall_s` are derived, for readers, and ignored when read back.
 """
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Final, cast
 
 import msgspec
 
 from maxwell.errors import ConfigError
-from maxwell.node.record import REPORT_SCHEMA, RunRecord
+from maxwell.market.information import ONE
+from maxwell.node.record import REPORT_SCHEMA, ProcessRecord, RunRecord
 from maxwell.observe.decimals import JsonValue, to_json
 
 NS: Final = 1_000_000_000
 
-RENAMED: Final = {"energy": "energy_uj"}
+RENAMED: Final = {"energy": "energy_uj", "setup": "setup_uj"}
 """Fields of `RunRecord` whose key in the file carries the unit."""
+
+
+def erased_bits_by_tier(process: ProcessRecord) -> dict[str, int]:
+    """Returns the bits that a process erased: freed, discarded, and left at its death."""
+    by_tier = {"t1": process.freed_bits, "discard": process.discarded_bits}
+    return {**by_tier, "death": max(process.erased_bits - sum(by_tier.values()), 0)}
 
 
 def report_to_json(record: RunRecord) -> dict[str, JsonValue]:
@@ -33,10 +41,18 @@ def report_to_json(record: RunRecord) -> dict[str, JsonValue]:
     for process, figures in zip(record.processes, processes, strict=True):
         figures["lived_s"] = (process.died_ns - process.born_ns) / NS
         figures["memory_byte_seconds"] = process.memory_byte_ns // NS
+        figures["erased_bits_by_tier"] = erased_bits_by_tier(process)
         figures["burned_credits"] = process.energy_uj - process.uncollected_uj
+        figures["bits"] = f"{Decimal(process.bits_q32) / ONE:.6f}"
+        figures["bits_per_joule"] = per_joule(process.bits_q32 / ONE, process.energy_uj)
     encoded = to_json(data)
     assert isinstance(encoded, dict)
     return encoded
+
+
+def per_joule(amount: float, energy_uj: int) -> float:
+    """Returns an amount per joule; 0 for a process that used none."""
+    return amount * 1e6 / energy_uj if energy_uj else 0.0
 
 
 def report_text(record: RunRecord) -> str:
@@ -68,7 +84,8 @@ def report_from_json(data: bytes, *, what: str) -> RunRecord:
             hint="read it with the version of Maxwell that wrote it",
         )
     for name, key in RENAMED.items():
-        fields[name] = fields.pop(key, None)
+        if key in fields:
+            fields[name] = fields.pop(key)
     try:
         # Not strict: decimal strings become the integers that they stand for.
         return msgspec.convert(fields, RunRecord, strict=False)

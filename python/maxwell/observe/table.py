@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from maxwell.observe.columns import Column, build_table, short_name
-from maxwell.observe.text import joules, price, seconds, share, significant, sparkline, watts
+from maxwell.observe.text import bits, joules, price, seconds, share, significant, sparkline, watts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,22 @@ STATE_STYLES: Final = {"blocked": "dim", "pending": "dim", "broke": "red"}
 SPARK_WIDTH: Final = 24
 """Characters of the price's course."""
 
-SPARK_TERMINAL_WIDTH_MIN: Final = 84
+SPARK_TERMINAL_WIDTH_MIN: Final = 96
 """Below it the course of the price would break the line."""
+
+PADDED_WIDTH_MIN: Final = 72
+"""Below it the parts of the first line move, so that they fit."""
+
+ENERGY_NAMES: Final = (
+    ("processes", "idle", "system", "unattributed"),
+    ("processes", "idle", "system", "rest"),
+    ("proc", "idle", "sys", "rest"),
+)
+"""Names of an energy line's parts, the longest first."""
+
+STATES_SHORT: Final = {"out_of_memory": "no memory"}
+NAME_WIDTH_MIN: Final = 7
+"""Characters of the title `process`."""
 
 REPORT_ROWS_MAX: Final = 60
 """Rows of the final table; `report.json` has them all."""
@@ -61,13 +75,13 @@ def live_table(
         for p in shown
     ]
     parts: list[RenderableType] = [
-        _head(view, prices_ppm if width >= SPARK_TERMINAL_WIDTH_MIN else ()),
+        _head(view, prices_ppm, width=width),
         "",
-        build_table(_live_columns(shown), styles=styles, width=width),
+        build_table(_live_columns(shown, view.processes), styles=styles, width=width),
     ]
     if hidden:
         parts.append(_dim(_hidden(hidden)))
-    parts += ["", energy_line(view.energy)]
+    parts += ["", energy_line(view.energy, view.setup, view.setup_ns, width=width)]
     return Group(*parts)
 
 
@@ -87,26 +101,57 @@ def report_table(report: Report, *, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def energy_text(energy: EnergySplit) -> str:
-    """Writes where the node's joules went."""
-    parts = (
-        f"processes {joules(energy.processes)}",
-        f"idle {joules(energy.idle)}",
-        f"system {joules(energy.system)}",
-        f"unattributed {joules(energy.unattributed)}",
+def energy_text(
+    energy: EnergySplit, setup: EnergySplit, setup_ns: int, *, width: int | None = None
+) -> str:
+    """Writes where the node's joules went; what came before the start is a part of its own.
+
+    Args:
+        energy: Of the whole run.
+        setup: The part of it before the start.
+        setup_ns: How long that took.
+        width: Characters of a line; where one does not hold all, the names become shorter and what
+            came before the start gets a second line. None writes one line of any length.
+    """
+    run = (
+        energy.processes - setup.processes,
+        energy.idle - setup.idle,
+        energy.system - setup.system,
+        energy.unattributed - setup.unattributed,
     )
-    return f"{joules(energy.metered)} = {' + '.join(parts)}"
+    assert sum(run) + setup.metered == energy.metered
+    before = f"set-up {joules(setup.metered)} ({seconds(setup_ns / NS)} before the start)"
+    text = ""
+    for index, names in enumerate(ENERGY_NAMES):
+        parts = [f"{name} {joules(uj)}" for name, uj in zip(names, run, strict=True)]
+        if setup.metered and index == 0:
+            parts.insert(3, before)
+        text = f"{joules(energy.metered)} = {' + '.join(parts)}"
+        if width is None or len(text) <= width:
+            return text if index == 0 or not setup.metered else f"{text}\n+ {before}"
+    return f"{text}\n+ {before}" if setup.metered else text
 
 
-def energy_line(energy: EnergySplit) -> Text:
-    """Writes where the node's joules went, with its label."""
+def energy_line(energy: EnergySplit, setup: EnergySplit, setup_ns: int, *, width: int) -> Text:
+    """Writes where the node's joules went, with its label; two lines where one is too narrow."""
     from rich.text import Text
 
-    return Text.assemble(("energy ", "bold"), energy_text(energy))
+    label = "energy "
+    text = energy_text(energy, setup, setup_ns, width=width - len(label))
+    text = text.replace("\n", f"\n{' ' * len(label)}")
+    return Text.assemble((label, "bold"), text, no_wrap=True, overflow="ellipsis")
 
 
-def summary(report: Report) -> RenderableType:
-    """Draws the node's account: conservation, energy, credits, price, provenance."""
+def summary(report: Report, *, power: str | None = None) -> RenderableType:
+    """Draws the node's account: conservation, energy, credits, price, provenance.
+
+    The ratio of metering is left to `report.json`: a sample of a run's few programs is too short
+    to be told from noise, and `make bench` measures it.
+
+    Args:
+        report: The account.
+        power: What the power cap minted, in words; None for a run with a budget.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -121,7 +166,7 @@ def summary(report: Report) -> RenderableType:
         if record.conservation_ok
         else Text("FAILED: do not trust any figure of this run", "bold red"),
     )
-    grid.add_row("energy", energy_text(record.energy))
+    grid.add_row("energy", energy_text(record.energy, record.setup, record.setup_ns))
     grid.add_row("", f"{record.provenance}, ±{share(interval)}: {record.model.source}")
     grid.add_row(
         "credits",
@@ -130,57 +175,85 @@ def summary(report: Report) -> RenderableType:
         f" + burned {joules(credits.burned)} + commons {joules(credits.commons)}"
         f" + expired {joules(credits.expired)}",
     )
+    if power is not None:
+        grid.add_row("power", power)
     grid.add_row(
         "price",
-        f"mean {price(record.price_mean_ppm)} credits/µJ, "
-        f"market overhead {share(record.market_overhead_ratio)}, "
-        f"metering {share(record.metering_overhead_ratio)}",
+        f"mean {price(record.price_mean_ppm)} credits/µJ; auctions and settlement took "
+        f"{share(record.market_overhead_ratio)} of the cells' CPU time",
     )
     return grid
 
 
-def _head(view: NodeView, prices_ppm: Sequence[int]) -> Text:
-    """Writes the first line: time, price and its course, power, processes."""
+def _head(view: NodeView, prices_ppm: Sequence[int], *, width: int) -> Text:
+    """Writes the first line: time, price and its course, power, processes; each at its place."""
     from rich.text import Text
 
-    elapsed = seconds(view.elapsed_ns / NS)
     limit = "" if view.duration_ns is None else f" of {seconds(view.duration_ns / NS)}"
     alive = sum(process.outcome is None for process in view.processes)
-    spark = sparkline(prices_ppm, width=SPARK_WIDTH, floor=min(prices_ppm, default=0))
-    return Text.assemble(
-        ("time ", "bold"),
-        f"{elapsed}{limit}   ",
-        ("price ", "bold"),
-        f"{price(view.price_ppm)} ",
-        (f"{spark}   ", "cyan"),
-        ("power ", "bold"),
-        f"{watts(view.power_mw)}   ",
-        ("alive ", "bold"),
-        f"{alive} of {len(view.processes)}",
-    )
+    parts = [
+        ("time", f"{seconds(view.elapsed_ns / NS):>6}{limit}"),
+        ("price", f"{price(view.price_ppm):<6}"),
+        ("power", f"{watts(view.power_mw):<7}"),
+        ("alive", f"{alive} of {len(view.processes)}"),
+    ]
+    if width >= SPARK_TERMINAL_WIDTH_MIN:
+        spark = sparkline(prices_ppm, width=SPARK_WIDTH, floor=min(prices_ppm, default=0))
+        parts.insert(2, ("", f"{spark:<{SPARK_WIDTH}}"))
+    text = Text(no_wrap=True, overflow="ellipsis")
+    for name, value in parts:
+        shown = value if width >= PADDED_WIDTH_MIN else value.strip()
+        text.append(f"{name} " if name else "", "bold").append(shown, "" if name else "cyan")
+        text.append("  " if name != "alive" else "")
+    return text
 
 
-def _live_columns(shown: Sequence[ProcessView]) -> list[Column]:
-    """Makes the columns of the live table, in their order."""
+def _live_columns(shown: Sequence[ProcessView], everyone: Sequence[ProcessView]) -> list[Column]:
+    """Makes the columns of the live table, in their order.
+
+    Their widths depend on the fleet's names only, so that which of them fit does not change while
+    the run goes on: `joules` and `watts` write 7 characters at most, `price` 7 up to 9,999.9.
+    """
+    names = max((len(short_name(p.name)) for p in everyone), default=0)
     return [
-        Column(title="process", cells=[short_name(p.name) for p in shown], rank=0, justify="left"),
         Column(
-            title="state",
-            cells=[(p.outcome or p.state).replace("_", " ") for p in shown],
+            title="process",
+            cells=[short_name(p.name) for p in shown],
             rank=0,
             justify="left",
+            fixed=max(NAME_WIDTH_MIN, names),
         ),
-        Column(title="bid", cells=[_if_lives(p, price(p.bid_ppm)) for p in shown], rank=4),
-        Column(title="paid", cells=[_if_ran(p, price(p.price_ppm)) for p in shown], rank=2),
-        Column(title="energy", cells=[joules(p.energy_uj) for p in shown], rank=1),
-        Column(title="J/s", cells=[_if_lives(p, watts(p.power_mw)) for p in shown], rank=3),
-        Column(title="results", cells=[f"{p.results:,}" for p in shown], rank=6),
+        Column(title="state", cells=[_state(p) for p in shown], rank=0, justify="left", fixed=9),
+        Column(title="bid", cells=[_if_lives(p, price(p.bid_ppm)) for p in shown], rank=5, fixed=7),
         Column(
-            title="results/J", cells=[_per_joule(p.results, p.energy_uj) for p in shown], rank=5
+            title="paid", cells=[_if_ran(p, price(p.price_ppm)) for p in shown], rank=2, fixed=7
         ),
-        Column(title="purse", cells=[joules(p.balance_credits) for p in shown], rank=0),
-        Column(title="broke in", cells=[_broke_in(p) for p in shown], rank=1),
+        Column(title="energy", cells=[joules(p.energy_uj) for p in shown], rank=1, fixed=7),
+        Column(
+            title="power", cells=[_if_lives(p, watts(p.power_mw)) for p in shown], rank=3, fixed=7
+        ),
+        Column(title="results", cells=[f"{p.results:,}" for p in shown], rank=6, fixed=7),
+        Column(
+            title="results/J",
+            cells=[_per_joule(p.results, p.energy_uj) for p in shown],
+            rank=4,
+            fixed=9,
+        ),
+        *_information_columns(shown),
+        Column(title="purse", cells=[joules(_purse(p)) for p in shown], rank=0, fixed=7),
+        Column(title="broke in", cells=[_broke_in(p) for p in shown], rank=1, fixed=8),
     ]
+
+
+def _state(process: ProcessView) -> str:
+    """Names how a process stands, or how it ended."""
+    state = process.outcome or process.state
+    return STATES_SHORT.get(state, state.replace("_", " "))
+
+
+def _purse(process: ProcessView) -> int:
+    """Returns what is in a purse; of one that has ended, what went back to its account."""
+    return process.balance_credits if process.outcome is None else process.returned_credits
 
 
 def _report_columns(shown: Sequence[ProcessRecord]) -> list[Column]:
@@ -204,6 +277,22 @@ def _report_columns(shown: Sequence[ProcessRecord]) -> list[Column]:
         Column(title="results", cells=[f"{p.results:,}" for p in shown], rank=2),
         Column(
             title="results/J", cells=[_per_joule(p.results, p.energy_uj) for p in shown], rank=2
+        ),
+        *_information_columns(shown),
+    ]
+
+
+def _information_columns(shown: Sequence[ProcessView] | Sequence[ProcessRecord]) -> list[Column]:
+    """Makes the columns of verified bits, if any process won or lost some."""
+    if not any(p.bits_q32 for p in shown):
+        return []
+    return [
+        Column(title="bits", cells=[bits(p.bits_q32) for p in shown], rank=1, fixed=8),
+        Column(
+            title="bits/J",
+            cells=[_per_joule(p.bits_q32 / (1 << 32), p.energy_uj) for p in shown],
+            rank=1,
+            fixed=8,
         ),
     ]
 
@@ -239,8 +328,8 @@ def _hidden(hidden: Sequence[ProcessView]) -> str:
     )
 
 
-def _per_joule(results: int, energy_uj: int) -> str:
-    """Formats results per joule; a dash for a process without results."""
+def _per_joule(results: float, energy_uj: int) -> str:
+    """Formats results or bits per joule; a dash for a process without any."""
     if results == 0 or energy_uj == 0:
         return "–"
     return significant(results / (energy_uj / 1e6))
@@ -275,4 +364,5 @@ def run_line(record: RunRecord) -> str:
     counts = Counter(process.outcome.replace("_", " ") for process in record.processes)
     listed = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     noun = "process" if len(record.processes) == 1 else "processes"
-    return f"{len(record.processes)} {noun} in {seconds(record.wall_ns / NS)}: {listed}"
+    how = ", interrupted by Ctrl-C or SIGTERM" if record.interrupted else ""
+    return f"{len(record.processes)} {noun} in {seconds(record.wall_ns / NS)}{how}: {listed}"

@@ -102,6 +102,32 @@ def seconds(value: float) -> str:
     return f"{value / 86_400:.1f} d"
 
 
+def bits(q32: int) -> str:
+    """Formats information given in units of 2^-32 bit.
+
+    >>> bits(3 << 31), bits(-(52_364 << 32)), bits(0)
+    ('1.50', '-52,364', '0')
+    """
+    value = q32 / (1 << 32)
+    return f"{value:,.0f}" if q32 == 0 or abs(value) >= 1000 else significant(value)
+
+
+def moment(ns: int) -> str:
+    """Formats a time of a run, or a length of time, for prose and tables that show both.
+
+    >>> [moment(x) for x in (0, 42_100_000, 12_240_000_000, 75 * 10**9, 4_000 * 10**9)]
+    ['0.0 s', '42.1 ms', '12.2 s', '75.0 s', '66.7 min']
+    """
+    value = ns / 1e9
+    if 0 < value < 0.9995:
+        return quantity(value, "s")
+    if value < 599.95:
+        return f"{value:.1f} s"
+    if value < 35_997:
+        return f"{value / 60:.1f} min"
+    return f"{value / 3_600:.1f} h"
+
+
 def share(ratio: float) -> str:
     """Formats a ratio as per cent.
 

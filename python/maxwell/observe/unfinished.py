@@ -29,10 +29,18 @@ FIGURES: Final = (
     "premium_credits",
     "returned_credits",
     "rent_unpaid",
+    "tax_unpaid",
     "erased_bits",
+    "freed_bits",
+    "discarded_bits",
     "memory_byte_ns",
     "memory_bytes_max",
     "results",
+    "bits_q32",
+    "beliefs",
+    "beliefs_refused",
+    "information_credits",
+    "stake_lost_credits",
     "slices",
     "fuel",
 )
@@ -70,6 +78,15 @@ class _Life:
             case "result":
                 self.figures["results"] += 1
                 self.figures["earned_credits"] += event.integer("paid_credits")
+            case "belief" | "claim":
+                paid = event.integer("paid_credits")
+                self.figures["bits_q32"] += event.integer("bits_q32")
+                self.figures["beliefs"] += 1 if event.name == "claim" else event.integer("believed")
+                self.figures["information_credits"] += paid
+                self.figures["earned_credits"] += paid
+                self.figures["stake_lost_credits"] += event.integer("lost_credits")
+            case "refused_belief":
+                self.figures["beliefs_refused"] += event.integer("count")
             case "died":
                 self.dead = True
                 self.texts["outcome"], self.texts["reason"] = (
@@ -96,7 +113,8 @@ class _Life:
         self.times_ns[1] = t_ns
         self.figures["energy_uj"] = energy_uj
         self.figures["returned_credits"] = balance
-        spent = self.funds_credits + self.figures["earned_credits"] - balance
+        gained = self.figures["earned_credits"] - self.figures["stake_lost_credits"]
+        spent = self.funds_credits + gained - balance
         self.figures["paid_credits"] = self.admission_credits + max(0, spent)
 
 
@@ -123,6 +141,12 @@ def unfinished_process(events: Path, name: str) -> ProcessRecord:
                     life.see(event.t_ns, columns)
         elif event.text("process") == name:
             life.take(event)
+    if not fleet:
+        raise ConfigError(
+            f"no events yet: {events}: the run was killed, or is looked at, before it had started",
+            code="MX1002",
+            hint="nothing has run: no process was placed and nothing was charged",
+        )
     if name not in fleet:
         raise ConfigError(
             f"no such process in this run: {name!r}",

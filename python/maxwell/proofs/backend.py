@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from maxwell.proofs.model import ProofModel
 
 CODES: Final = {
-    "invalid_model": "MX1603",
-    "invalid_data": "MX1605",
-    "rejected": "MX1606",
-    "budget_spent": "MX1616",
+    "invalid_model": "MX1703",
+    "invalid_data": "MX1705",
+    "rejected": "MX1706",
+    "budget_spent": "MX1716",
 }
 """What each kind of native failure is to a user."""
 
 
 HINTS: Final = {
-    "MX1606": "do not use its output; ask for the proof again",
-    "MX1616": "register the model again, which makes a new digest",
+    "MX1706": "do not use its output; ask for the proof again",
+    "MX1716": "register the model again, which makes a new digest",
 }
 
 
@@ -92,7 +92,7 @@ def _functions() -> _Native:
     if not available():
         raise ProofError(
             "this installation has no prover",
-            code="MX1608",
+            code="MX1708",
             hint="rebuild the native module with `make native`",
         )
     return cast(_Native, native)
@@ -111,14 +111,14 @@ def register(model: ProofModel, *, hiding: bool) -> Registered:
     """Commits to a model's weights: once per model, a few ms per 10,000 weights.
 
     Raises:
-        ProofError: MX1603 for a model that is not allowed, MX1608 without a prover, or without one
+        ProofError: MX1703 for a model that is not allowed, MX1708 without a prover, or without one
             that hides weights.
     """
     functions = _functions()
     if hiding:
         raise ProofError(
             "this installation's prover cannot hide weights",
-            code="MX1608",
+            code="MX1708",
             hint="register without --zk; input, output and weights are then public",
         )
     try:
@@ -142,7 +142,7 @@ def prove(
         `(batch, *output_shape)` and the proof.
 
     Raises:
-        ProofError: MX1605 for an input that does not fit.
+        ProofError: MX1705 for an input that does not fit.
     """
     functions = _functions()
     try:
@@ -156,14 +156,14 @@ def verify(header: bytes, *, x: bytes, y: bytes, batch: int, context: bytes, pro
     """Checks a proof against everything that it is about.
 
     Raises:
-        ProofError: MX1606 when it does not hold; also when header, input or output are no such.
+        ProofError: MX1706 when it does not hold; also when header, input or output are no such.
     """
     functions = _functions()
     try:
         functions.proof_verify(header, proof, input=x, output=y, context=context, batch=batch)
     except functions.ProofFailure as error:
         if error.args[:1] in {("invalid_model",), ("invalid_data",)}:
-            raise ProofError(str(error.args[-1]), code="MX1606") from error
+            raise ProofError(str(error.args[-1]), code="MX1706") from error
         _raise(error)
 
 
@@ -171,13 +171,13 @@ def digest(header: bytes) -> bytes:
     """Returns the digest of the model that a header describes.
 
     Raises:
-        ProofError: MX1606 when it is none.
+        ProofError: MX1706 when it is none.
     """
     functions = _functions()
     try:
         return functions.proof_digest(header)
     except functions.ProofFailure as error:
-        raise ProofError(str(error.args[-1]), code="MX1606") from error
+        raise ProofError(str(error.args[-1]), code="MX1706") from error
 
 
 def to_bytes(ints: NDArray[np.int16]) -> bytes:

@@ -112,7 +112,7 @@ def check(model: ProofModel, names: Sequence[str] | None = None, batch: int = 1)
         batch: inferences at once, for the limit on cells.
 
     Raises:
-        ProofError: MX1603 for a malformed model or one beyond a limit, MX1604 for one that could
+        ProofError: MX1703 for a malformed model or one beyond a limit, MX1704 for one that could
             wrap or miss a look-up; with the operation's name and the figure.
     """
     _check_size(model)
@@ -132,12 +132,12 @@ def check(model: ProofModel, names: Sequence[str] | None = None, batch: int = 1)
         if batch * prod(padded(size) for size in shape) > CELLS_MAX:
             raise ProofError(
                 f"tensor {index}: {batch} × {shape} cells, more than {CELLS_MAX:,} with padding",
-                code="MX1603",
+                code="MX1703",
             )
     read = {tensor for op in model.ops for tensor in reads(op)}
     unread = sorted(set(range(len(model.ops))) - read)
     if unread:
-        raise ProofError(f"tensor {unread[0]} is read by no operation", code="MX1603")
+        raise ProofError(f"tensor {unread[0]} is read by no operation", code="MX1703")
     return bounds
 
 
@@ -151,24 +151,24 @@ def _check_size(model: ProofModel) -> None:
         (weights, WEIGHTS_MAX, "weights"),
     ):
         if have > most:
-            raise ProofError(f"the model has {have:,} {what}, at most {most:,}", code="MX1603")
+            raise ProofError(f"the model has {have:,} {what}, at most {most:,}", code="MX1703")
     if not model.ops:
-        raise ProofError("the model has no operation", code="MX1603")
+        raise ProofError("the model has no operation", code="MX1703")
     rank = len(model.input_shape)
     if not 1 <= rank <= 4 or any(size < 1 for size in model.input_shape):
-        raise ProofError(f"input shape {model.input_shape}: 1 to 4 positive sizes", code="MX1603")
+        raise ProofError(f"input shape {model.input_shape}: 1 to 4 positive sizes", code="MX1703")
     for index, table in enumerate(model.tables):
         if not 1 <= len(table.values) <= TABLE_LEN_MAX:
             raise ProofError(
                 f"table {index}: {len(table.values):,} values, 1 to {TABLE_LEN_MAX:,} are allowed",
-                code="MX1604",
+                code="MX1704",
             )
         _check_tensor(f"table {index}", table.span)
 
 
 def _check_tensor(what: str, span: Pair) -> None:
     if not VALUE_MIN <= span[0] <= span[1] <= VALUE_MAX:
-        raise ProofError(f"{what}: range {span} is not within int16", code="MX1603")
+        raise ProofError(f"{what}: range {span} is not within int16", code="MX1703")
 
 
 def _check_op(op: Op, where: str, model: ProofModel) -> None:
@@ -177,17 +177,17 @@ def _check_op(op: Op, where: str, model: ProofModel) -> None:
     if isinstance(op, Dense | Conv2d):
         channels = op.n if isinstance(op, Dense) else op.o
         if len(op.bias) != channels or any(abs(b) > BIAS_MAX for b in op.bias):
-            raise ProofError(f"{where}: bias is not {channels} values in ±2^53", code="MX1603")
+            raise ProofError(f"{where}: bias is not {channels} values in ±2^53", code="MX1703")
     if len(requant.multipliers) not in {1, channels} or not all(
         1 <= m <= MULTIPLIER_MAX for m in requant.multipliers
     ):
-        raise ProofError(f"{where}: multipliers must be 1 or {channels} u32 ≥ 1", code="MX1603")
+        raise ProofError(f"{where}: multipliers must be 1 or {channels} u32 ≥ 1", code="MX1703")
     if requant.shift not in SHIFTS:
-        raise ProofError(f"{where}: shift {requant.shift} is none of {SHIFTS}", code="MX1603")
+        raise ProofError(f"{where}: shift {requant.shift} is none of {SHIFTS}", code="MX1703")
     if not 0 <= requant.table < len(model.tables):
-        raise ProofError(f"{where}: no table {requant.table}", code="MX1603")
+        raise ProofError(f"{where}: no table {requant.table}", code="MX1703")
     if isinstance(op, Add) and not all(0 < abs(m) <= SCALE_MAX for m in op.scales):
-        raise ProofError(f"{where}: scales {op.scales} must be non-zero i32", code="MX1603")
+        raise ProofError(f"{where}: scales {op.scales} must be non-zero i32", code="MX1703")
     assert isinstance(op, Dense | Conv2d | Add | AvgPool | Lookup)
 
 
@@ -196,12 +196,12 @@ def _check_bound(bound: Bound, table: Table, where: str) -> None:
         raise ProofError(
             f"{where}: the accumulator can reach {bound.accumulator_max:,}, and times its "
             f"multiplier {bound.product_max:,}: not below 2^62",
-            code="MX1604",
+            code="MX1704",
             hint="use smaller weights, shorter sums, or int8 instead of int16",
         )
     if bound.q_lo < table.q_lo or bound.q_hi > table.q_hi:
         raise ProofError(
             f"{where}: q can reach {bound.q_lo:,} to {bound.q_hi:,}, and its table covers "
             f"{table.q_lo:,} to {table.q_hi:,}",
-            code="MX1604",
+            code="MX1704",
         )

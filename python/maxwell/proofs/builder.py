@@ -65,12 +65,12 @@ class Builder:
         flow = self.flow
         ref = self.refs.get(self.graph.output.name)
         if ref is None:
-            raise refuse(self.graph.output.name, "the output is a constant", code="MX1603")
+            raise refuse(self.graph.output.name, "the output is a constant", code="MX1703")
         if ref.tensor == 0:
             ref = flow.add(Step(SamePart(), "output", (0,), flow.input_shape))
         if ref.tensor != len(flow.steps):
             raise refuse(
-                flow.steps[-1].where, "its result is not used by the output", code="MX1603",
+                flow.steps[-1].where, "its result is not used by the output", code="MX1703",
                 hint="remove nodes that nothing needs",
             )  # fmt: skip
         assert prod(flow.steps[-1].shape) == prod(ref.shape)
@@ -107,7 +107,7 @@ class Builder:
         if found is None:
             return None
         if found.values.size != 1:
-            raise refuse(node.where, f"its input {index} must be one number", code="MX1603")
+            raise refuse(node.where, f"its input {index} must be one number", code="MX1703")
         return float(found.real().reshape(-1)[0])
 
     def raw(self, node: Node, index: int) -> NDArray[np.generic] | None:
@@ -149,7 +149,7 @@ class Builder:
         k, n = weights.values.shape
         if not ref.shape or ref.shape[-1] != k:
             raise refuse(
-                node.where, f"weights {k}×{n} do not fit an input of {ref.shape}", code="MX1603"
+                node.where, f"weights {k}×{n} do not fit an input of {ref.shape}", code="MX1703"
             )
         own, rows = self.flow.shape_of(ref.tensor), len(ref.shape) - 1
         if own[:rows] != ref.shape[:-1] or rows >= len(own):
@@ -167,12 +167,12 @@ class Builder:
             raise refuse(node.where, f"group = {int_of(node, 'group', 1)}", "group = 1 is proved")
         out, channels, kh, kw = weights.values.shape
         if ints_of(node, "kernel_shape", (kh, kw)) != (kh, kw):
-            raise refuse(node.where, "kernel_shape is not that of the weights", code="MX1603")
+            raise refuse(node.where, "kernel_shape is not that of the weights", code="MX1703")
         image = self.image(node, ref)
         if image[0] != channels:
             raise refuse(
                 node.where, f"{channels} channels in the weights, {image[0]} in the input",
-                code="MX1603",
+                code="MX1703",
             )  # fmt: skip
         strides, pads = window_of(node, image, (kh, kw))
         shape = (out, *window_count(node, image, (kh, kw), strides, pads))

@@ -59,17 +59,17 @@ class Options:
         """Refuses what makes no sense.
 
         Raises:
-            ProofError: MX1603.
+            ProofError: MX1703.
         """
         if not (2 <= self.activation_bits <= 12 and 2 <= self.weight_bits <= 12):
             raise ProofError(
-                f"bits {self.activation_bits} and {self.weight_bits}: 2 to 12", code="MX1603"
+                f"bits {self.activation_bits} and {self.weight_bits}: 2 to 12", code="MX1703"
             )
         if self.method not in ("minmax", "percentile") or not 50 <= self.percentile <= 100:
             raise ProofError(
                 f"calibration {self.method!r} at {self.percentile}: minmax, or a percentile of 50 "
                 "to 100",
-                code="MX1603",
+                code="MX1703",
             )
 
 
@@ -95,18 +95,18 @@ def calibrate(flow: Flow, samples: NDArray[np.floating], options: Options) -> No
         options: how a grid follows from values.
 
     Raises:
-        ProofError: MX1605 for samples of another shape, or that are not finite numbers.
+        ProofError: MX1705 for samples of another shape, or that are not finite numbers.
     """
     own = flow.input_shape
     if samples.ndim < 2 or len(samples) < 1 or samples[0].size != int(np.prod(own)):
         raise ProofError(
             f"calibration data of shape {samples.shape}: the model takes (count, "
             f"{', '.join(map(str, own))})",
-            code="MX1605",
+            code="MX1705",
         )
     real = samples.astype(np.float64).reshape(len(samples), *own)
     if not bool(np.isfinite(real).all()):
-        raise ProofError("calibration data holds a NaN or an infinity", code="MX1605")
+        raise ProofError("calibration data holds a NaN or an infinity", code="MX1705")
     if flow.input_grid is None:
         flow.input_grid = _grid(real, options)
     else:

@@ -158,10 +158,10 @@ class SignedClaim:
         """Signs a claim with the process's key.
 
         Raises:
-            ProofError: MX1611 when the claim names another key.
+            ProofError: MX1711 when the claim names another key.
         """
         if key.public_key().public_bytes_raw() != claim.process_key:
-            raise ProofError("the claim names another process's key", code="MX1611")
+            raise ProofError("the claim names another process's key", code="MX1711")
         data = claim.encode()
         return cls(claim=data, signature=key.sign(_CLAIM_DOMAIN + data))
 
@@ -174,7 +174,7 @@ class SignedClaim:
         """Parses bytes from anyone.
 
         Raises:
-            ProofError: MX1611 when they are malformed or not canonical.
+            ProofError: MX1711 when they are malformed or not canonical.
         """
         return _decode(SignedClaim, data)
 
@@ -182,24 +182,24 @@ class SignedClaim:
         """Checks form and both signatures; says nothing about what the claim is about.
 
         Raises:
-            ProofError: MX1611.
+            ProofError: MX1711.
         """
         claim = _decode(Claim, self.claim)
         if claim.version != VERSION or claim.semantics != SEMANTICS:
             raise ProofError(
-                f"claim of version {claim.version} on {claim.semantics!r}", code="MX1611"
+                f"claim of version {claim.version} on {claim.semantics!r}", code="MX1711"
             )
         if claim.tier not in {tier.value for tier in Tier} or not 1 <= claim.batch <= BATCH_MAX:
             raise ProofError(
-                f"claim of tier {claim.tier!r} for {claim.batch} inferences", code="MX1611"
+                f"claim of tier {claim.tier!r} for {claim.batch} inferences", code="MX1711"
             )
         _check_signature(claim.process_key, self.signature, _CLAIM_DOMAIN + self.claim, "process")
         _check_signature(claim.node_key, claim.meter_signature, _METER_DOMAIN + claim.meter, "node")
         statement = claim.statement()
         if statement.process_id != claim.process_id:
-            raise ProofError("the meter's statement is about another process", code="MX1612")
+            raise ProofError("the meter's statement is about another process", code="MX1712")
         if statement.energy_lo_uj > statement.energy_hi_uj:
-            raise ProofError("the meter's interval is empty", code="MX1611")
+            raise ProofError("the meter's interval is empty", code="MX1711")
         return claim
 
 
@@ -264,29 +264,29 @@ class Payments:
                 given for a tier with a proof.
 
         Raises:
-            ProofError: MX1611 malformed or badly signed, MX1612 about something else than the
-                order, MX1613 expired, MX1614 paid already, MX1606 when its proof does not hold.
+            ProofError: MX1711 malformed or badly signed, MX1712 about something else than the
+                order, MX1713 expired, MX1714 paid already, MX1706 when its proof does not hold.
         """
         claim = signed.check()
         _check_order(claim, order)
         last = min(claim.expires_epoch, order.expires_epoch)
         if epoch > last:
-            raise ProofError(f"expired: epoch {epoch}, last was {last}", code="MX1613")
+            raise ProofError(f"expired: epoch {epoch}, last was {last}", code="MX1713")
         if claim.nullifier in self._paid:
             raise ProofError(
                 f"paid already: model {claim.model_digest.hex()[:16]}…, same input and buyer's "
                 "nonce",
-                code="MX1614",
+                code="MX1714",
             )
         if len(self._paid) >= self._count_max:
             raise ProofError(
                 f"{len(self._paid):,} inferences are paid: no room for more nullifiers",
-                code="MX1614",
+                code="MX1714",
                 hint="start a new epoch's record",
             )
         if Tier(claim.tier).has_proof:
             if verify is None:
-                raise ProofError("a claim of this tier needs its proof", code="MX1606")
+                raise ProofError("a claim of this tier needs its proof", code="MX1706")
             verify(claim)
         self._paid.add(claim.nullifier)
         return claim
@@ -308,11 +308,11 @@ def _check_order(claim: Claim, order: Order) -> None:
     }
     for what, (have, want) in wanted.items():
         if have != want:
-            raise ProofError(f"claim for another {what} than ordered", code="MX1612")
+            raise ProofError(f"claim for another {what} than ordered", code="MX1712")
     if claim.price_ppm > order.price_ppm:
         raise ProofError(
             f"claim asks {claim.price_ppm:,} ppm, the order pays {order.price_ppm:,}",
-            code="MX1612",
+            code="MX1712",
         )
 
 
@@ -351,20 +351,20 @@ def _decode(kind: type[Record], data: bytes) -> Record:
     cbor2 = optional("cbor2")
     if len(data) > CLAIM_BYTES_MAX:
         raise ProofError(
-            f"{len(data):,} bytes: a claim has {CLAIM_BYTES_MAX:,} at most", code="MX1611"
+            f"{len(data):,} bytes: a claim has {CLAIM_BYTES_MAX:,} at most", code="MX1711"
         )
     try:
         values: object = cbor2.loads(data)
     # The decoder's exceptions vary with what is wrong; none may pass as a bug of ours.
     except Exception as error:
-        raise ProofError(f"claim is not CBOR: {error}", code="MX1611") from error
+        raise ProofError(f"claim is not CBOR: {error}", code="MX1711") from error
     if not isinstance(values, dict):
-        raise ProofError("claim is not a CBOR map", code="MX1611")
+        raise ProofError("claim is not a CBOR map", code="MX1711")
     named = cast("dict[str, object]", values)
     _check_fields(kind, named)
     record = kind(**named)
     if encode(cast("Claim", record)) != data:
-        raise ProofError("claim is not in canonical form", code="MX1611")
+        raise ProofError("claim is not in canonical form", code="MX1711")
     return record
 
 
@@ -372,15 +372,15 @@ def _check_fields(kind: type[object], values: Mapping[str, object]) -> None:
     declared = {item.name: str(item.type) for item in fields(cast("type[Claim]", kind))}
     if values.keys() != declared.keys():
         wrong = sorted(map(str, values.keys() ^ declared.keys()))
-        raise ProofError(f"claim has missing or unknown fields: {', '.join(wrong)}", code="MX1611")
+        raise ProofError(f"claim has missing or unknown fields: {', '.join(wrong)}", code="MX1711")
     for name, value in values.items():
         if type(value) is not _TYPES[declared[name]]:
-            raise ProofError(f"claim's {name} is not of type {declared[name]}", code="MX1611")
+            raise ProofError(f"claim's {name} is not of type {declared[name]}", code="MX1711")
         if isinstance(value, int) and not 0 <= value <= U64_MAX:
-            raise ProofError(f"claim's {name} is {value}, not 0 to 2^64 − 1", code="MX1611")
+            raise ProofError(f"claim's {name} is {value}, not 0 to 2^64 − 1", code="MX1711")
         if isinstance(value, bytes) and len(value) != _SIZES.get(name, len(value)):
             raise ProofError(
-                f"claim's {name} has {len(value)} bytes, not {_SIZES[name]}", code="MX1611"
+                f"claim's {name} has {len(value)} bytes, not {_SIZES[name]}", code="MX1711"
             )
 
 
@@ -390,4 +390,4 @@ def _check_signature(key: bytes, signature: bytes, message: bytes, whose: str) -
     try:
         ed25519.Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (exceptions.InvalidSignature, ValueError) as error:
-        raise ProofError(f"the {whose}'s signature does not hold", code="MX1611") from error
+        raise ProofError(f"the {whose}'s signature does not hold", code="MX1711") from error

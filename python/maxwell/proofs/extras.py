@@ -12,13 +12,13 @@ def optional(name: str) -> Any:  # noqa: ANN401 – a module, whose names are th
     """Imports a module of a package that only proofs need.
 
     Raises:
-        ProofError: MX1610 when it is not installed.
+        ProofError: MX1710 when it is not installed.
     """
     try:
         return import_module(name)
     except ImportError as error:
         raise ProofError(
             f"the package {name.partition('.')[0]} is not installed",
-            code="MX1610",
+            code="MX1710",
             hint="pip install 'maxwell-hypervisor[proofs]'",
         ) from error

@@ -158,6 +158,6 @@ class Flow:
         return Ref(len(self.steps), step.shape)
 
 
-def refuse(where: str, what: str, hint: str | None = None, code: str = "MX1602") -> ProofError:
+def refuse(where: str, what: str, hint: str | None = None, code: str = "MX1702") -> ProofError:
     """Makes the error for a node that cannot be proved."""
     return ProofError(f"{where}: {what}", code=code, hint=hint)

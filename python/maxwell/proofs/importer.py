@@ -74,7 +74,7 @@ class Network:
             `(batch, *input_shape)`.
 
         Raises:
-            ProofError: MX1605 when it does not fit.
+            ProofError: MX1705 when it does not fit.
         """
         own = self.proof_model.input_shape
         cells = prod(own)
@@ -83,24 +83,24 @@ class Network:
         if x.ndim < 2 or not len(x) or prod(x.shape[1:]) != cells:
             raise ProofError(
                 f"input of shape {x.shape}: the model takes (batch, {', '.join(map(str, own))})",
-                code="MX1605",
+                code="MX1705",
                 hint="reshape it; one input may go without its batch axis",
             )
         shaped = x.reshape(len(x), *own)
         if shaped.dtype.kind == "f":
             real = shaped.astype(np.float64)
             if not bool(np.isfinite(real).all()):
-                raise ProofError("input holds a NaN or an infinity", code="MX1605")
+                raise ProofError("input holds a NaN or an infinity", code="MX1705")
             return self.input_grid.to_ints(real)
         if shaped.dtype.kind not in "iu":
-            raise ProofError(f"input of type {x.dtype}: numbers are proved", code="MX1605")
+            raise ProofError(f"input of type {x.dtype}: numbers are proved", code="MX1705")
         stored = shaped.astype(object if shaped.dtype == np.uint64 else np.int64)
         lo, hi = self.input_grid.lo, self.input_grid.hi
         if int(stored.min()) < lo or int(stored.max()) > hi:
             raise ProofError(
                 f"input of integers reaches from {int(stored.min())} to {int(stored.max())}: the "
                 f"model takes {lo} to {hi}",
-                code="MX1605",
+                code="MX1705",
                 hint="give real numbers (float32) to have them rounded to the model's grid",
             )
         return (stored.astype(np.int64) - self.input_grid.zero).astype(np.int16)
@@ -136,7 +136,7 @@ def load_onnx(
         multiplier_bits: least precision of a multiplier; more is slower to prove.
 
     Raises:
-        ProofError: MX1601 to MX1605, MX1609, MX1610, see `maxwell explain`.
+        ProofError: MX1701 to MX1705, MX1709, MX1710, see `maxwell explain`.
     """
     data = read_bytes(Path(path))
     return from_graph(

@@ -87,7 +87,7 @@ class _Tables:
                 where,
                 f"q can reach {reach[0]:,} to {reach[1]:,}, more than {TABLE_LEN_MAX:,} values",
                 "use int8 activations, or a larger output scale",
-                code="MX1604",
+                code="MX1704",
             )
         q = np.arange(reach[0], reach[1] + 1, dtype=np.int64)
         values = table_values(fns, step, q)
@@ -115,7 +115,7 @@ class _Tables:
         have = self.q[number]
         self.q[number] = min(have[0], reach[0]), max(have[1], reach[1])
         if self.q[number][1] - self.q[number][0] >= TABLE_LEN_MAX:
-            raise refuse(where, f"q can reach {reach[0]:,} to {reach[1]:,}", code="MX1604")
+            raise refuse(where, f"q can reach {reach[0]:,} to {reach[1]:,}", code="MX1704")
         return number
 
     def finished(self) -> tuple[Table, ...]:
@@ -135,8 +135,8 @@ def lower(
     """Returns the proof model of a flow, and what each operation came from.
 
     Raises:
-        ProofError: MX1602 for weights whose scales run along another axis than their outputs,
-            MX1604 when no multiplier fits or a table would be too long; with the node's name.
+        ProofError: MX1702 for weights whose scales run along another axis than their outputs,
+            MX1704 when no multiplier fits or a table would be too long; with the node's name.
     """
     assert flow.input_grid is not None
     tables = _Tables()
@@ -252,7 +252,7 @@ def _weights(
             raise refuse(where, "scales of weights along an axis that is summed over")
         values = weights.values.astype(np.int64)
         if values.size and (int(values.min()) < VALUE_MIN or int(values.max()) > VALUE_MAX):
-            raise refuse(where, "a weight without its zero point is beyond int16", code="MX1604")
+            raise refuse(where, "a weight without its zero point is beyond int16", code="MX1704")
         return values.astype(np.int16), weights.scale
     top = 2 ** (options.weight_bits - 1) - 1
     others = tuple(index for index in range(weights.values.ndim) if index != axis)
@@ -260,7 +260,7 @@ def _weights(
     peaks: NDArray[np.float64] = np.abs(real).max(axis=others if options.per_channel else None)
     peaks = np.where(peaks > 0, peaks, np.float64(top)).reshape(-1)
     if float(peaks.max()) / top > GRID_MAX:
-        raise refuse(where, f"weights reach ±{float(peaks.max()):.3g}", code="MX1604")
+        raise refuse(where, f"weights reach ±{float(peaks.max()):.3g}", code="MX1704")
     scales = np.maximum(peaks / top, GRID_MIN).astype(np.float32).astype(np.float64)
     shape = [1] * real.ndim
     shape[axis] = scales.size
@@ -282,7 +282,7 @@ def _bias(
         with np.errstate(all="ignore"):
             ints = np.where(real == 0, 0.0, np.rint(real / np.asarray(sums)))
     if not float(np.abs(ints).max()) <= BIAS_MAX:
-        raise refuse(step.where, "a bias is beyond 2^53 units of its sum", code="MX1604")
+        raise refuse(step.where, "a bias is beyond 2^53 units of its sum", code="MX1704")
     return tuple(int(value) for value in ints)
 
 
@@ -313,7 +313,7 @@ def _lower_add(
     if best is None:
         raise refuse(
             step.where, f"adds tensors of scales {scales[0]:.3g} and {scales[1]:.3g}",
-            "scales that far apart have no common multiplier", code="MX1604",
+            "scales that far apart have no common multiplier", code="MX1704",
         )  # fmt: skip
     table = tables.take(step.fns, unit, _reach(best, ranges, None), step.where)
     return replace(best, requant=replace(best.requant, table=table))

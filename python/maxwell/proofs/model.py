@@ -159,18 +159,18 @@ class ProofModel:
         """Returns the shape of every tensor, the input's first, without the batch.
 
         Raises:
-            ProofError: MX1603 when an operation does not fit the tensor it reads.
+            ProofError: MX1703 when an operation does not fit the tensor it reads.
         """
         shapes = [self.input_shape]
         for index, (op, weights) in enumerate(zip(self.ops, self.weights, strict=True)):
             for read in reads(op):
                 if not 0 <= read <= index:
-                    raise ProofError(f"operation {index}: no tensor {read} yet", code="MX1603")
+                    raise ProofError(f"operation {index}: no tensor {read} yet", code="MX1703")
             try:
                 shapes.append(_output_shape(op, shapes, weights))
             except ValueError as error:
                 raise ProofError(
-                    f"operation {index} ({NAMES[type(op)]}): {error}", code="MX1603"
+                    f"operation {index} ({NAMES[type(op)]}): {error}", code="MX1703"
                 ) from error
         return tuple(shapes)
 
@@ -215,13 +215,13 @@ class ProofModel:
         """Reads the JSON form; unknown and missing keys are errors.
 
         Raises:
-            ProofError: MX1603 when it is malformed or the weights have another size.
+            ProofError: MX1703 when it is malformed or the weights have another size.
         """
         try:
             return _from_json(cls, text, weight_bytes)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ProofError(
-                f"not a proof model: {type(error).__name__}: {error}", code="MX1603"
+                f"not a proof model: {type(error).__name__}: {error}", code="MX1703"
             ) from error
 
     def architecture(self) -> bytes:

@@ -93,8 +93,8 @@ def read_onnx(path: Path) -> OnnxGraph:
     """Reads and checks a file.
 
     Raises:
-        ProofError: MX1601 when it cannot be read or is not ONNX, MX1602 for an operator of a domain
-            that is not ONNX's own, MX1603 for a malformed graph or a size beyond a limit, MX1609
+        ProofError: MX1701 when it cannot be read or is not ONNX, MX1702 for an operator of a domain
+            that is not ONNX's own, MX1703 for a malformed graph or a size beyond a limit, MX1709
             when it asks for data outside the file.
     """
     return parse_onnx(read_bytes(path), name=path.stem)
@@ -104,23 +104,23 @@ def read_bytes(path: Path) -> bytes:
     """Returns a file's bytes, if it is a file of a size that we read.
 
     Raises:
-        ProofError: MX1601.
+        ProofError: MX1701.
     """
     try:
         size = path.stat().st_size
         if not path.is_file():
-            raise ProofError(f"not a file: {path}", code="MX1601")
+            raise ProofError(f"not a file: {path}", code="MX1701")
         if size > FILE_BYTES_MAX:
             raise ProofError(
                 f"{path}: {size:,} bytes, more than {FILE_BYTES_MAX:,}",
-                code="MX1601",
+                code="MX1701",
                 hint="split the model, or quantise its weights to int8 in the file",
             )
         return path.read_bytes()
     except OSError as error:
         raise ProofError(
             f"cannot read {path}: {error.strerror or error}",
-            code="MX1601",
+            code="MX1701",
             hint="name an .onnx file that exists",
         ) from error
 
@@ -134,11 +134,11 @@ def parse_onnx(data: bytes, *, name: str = "model") -> OnnxGraph:
     except Exception as error:
         raise ProofError(
             f"{name}: not an ONNX file, or one that was cut short: {error}",
-            code="MX1601",
+            code="MX1701",
             hint="export the model again; `onnx.checker` says more about a damaged one",
         ) from error
     if not model.HasField("graph") or not model.graph.node:
-        raise ProofError(f"{name}: no graph in the file", code="MX1601", hint="is it ONNX?")
+        raise ProofError(f"{name}: no graph in the file", code="MX1701", hint="is it ONNX?")
     _refuse_extras(model, name)
     return _graph(model.graph, _opset(model, name), name)
 
@@ -149,7 +149,7 @@ def _opset(model: ModelProto, name: str) -> int:
     if len(versions) != 1 or not OPSET_MIN <= versions[0] <= OPSET_MAX:
         raise ProofError(
             f"{name}: operator set {versions or 'missing'}, known are {OPSET_MIN} to {OPSET_MAX}",
-            code="MX1603",
+            code="MX1703",
             hint="export with opset 13 or later",
         )
     return versions[0]
@@ -160,20 +160,20 @@ def _refuse_extras(model: ModelProto, name: str) -> None:
     if model.functions:
         raise ProofError(
             f"{name}: the file defines functions of its own: {model.functions[0].name!r}",
-            code="MX1602",
+            code="MX1702",
             hint="inline them with onnx.inliner before importing",
         )
     graph = model.graph
     if graph.sparse_initializer:
-        raise ProofError(f"{name}: sparse initializers are not supported", code="MX1602")
+        raise ProofError(f"{name}: sparse initializers are not supported", code="MX1702")
     if len(graph.node) > NODES_MAX:
-        raise ProofError(f"{name}: {len(graph.node)} nodes, at most {NODES_MAX}", code="MX1603")
+        raise ProofError(f"{name}: {len(graph.node)} nodes, at most {NODES_MAX}", code="MX1703")
 
 
 def _graph(graph: GraphProto, opset: int, name: str) -> OnnxGraph:
     constants = {tensor.name: _tensor(tensor, "initializer") for tensor in graph.initializer}
     if len(constants) != len(graph.initializer):
-        raise ProofError(f"{name}: two initializers bear one name", code="MX1603")
+        raise ProofError(f"{name}: two initializers bear one name", code="MX1703")
     nodes: list[Node] = []
     for index, proto in enumerate(graph.node):
         node = _node(proto, index)
@@ -185,7 +185,7 @@ def _graph(graph: GraphProto, opset: int, name: str) -> OnnxGraph:
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ProofError(
             f"{name}: {len(inputs)} inputs and {len(graph.output)} outputs, one of each is proved",
-            code="MX1603",
+            code="MX1703",
             hint="cut the model so that it has one input and one output",
         )
     _check_order(nodes, constants, inputs[0].name, graph.output[0].name, name)
@@ -198,21 +198,21 @@ def _check_order(
     """Checks that every tensor is made once and before it is used, so that there is no cycle."""
     made = {source, *constants}
     if source in constants:
-        raise ProofError(f"{name}: the input {source!r} is a constant too", code="MX1603")
+        raise ProofError(f"{name}: the input {source!r} is a constant too", code="MX1703")
     for node in nodes:
         for used in node.inputs:
             if used and used not in made:
                 raise ProofError(
                     f"{node.where}: its input {used!r} is not made by any earlier node",
-                    code="MX1603",
+                    code="MX1703",
                     hint="the graph has a cycle or is not in topological order",
                 )
         for output in filter(None, node.outputs):
             if output in made:
-                raise ProofError(f"{node.where}: {output!r} is made twice", code="MX1603")
+                raise ProofError(f"{node.where}: {output!r} is made twice", code="MX1703")
             made.add(output)
     if sink not in made:
-        raise ProofError(f"{name}: no node makes the output {sink!r}", code="MX1603")
+        raise ProofError(f"{name}: no node makes the output {sink!r}", code="MX1703")
 
 
 def _node(proto: NodeProto, index: int) -> Node:
@@ -222,14 +222,14 @@ def _node(proto: NodeProto, index: int) -> Node:
     if proto.domain not in ("", "ai.onnx"):
         raise ProofError(
             f"{node.where}: operator of the domain {proto.domain!r} is not supported",
-            code="MX1602",
+            code="MX1702",
             hint="only ONNX's own operators can be proved",
         )
     if not outputs or not outputs[0]:
-        raise ProofError(f"{node.where}: makes no output", code="MX1603")
+        raise ProofError(f"{node.where}: makes no output", code="MX1703")
     attributes = {entry.name: _attribute(entry, node) for entry in proto.attribute}
     if len(attributes) != len(proto.attribute):
-        raise ProofError(f"{node.where}: an attribute is given twice", code="MX1603")
+        raise ProofError(f"{node.where}: an attribute is given twice", code="MX1703")
     return Node(node.op, name, node.inputs, outputs, attributes)
 
 
@@ -250,7 +250,7 @@ def _attribute(proto: AttributeProto, node: Node) -> object:
         return tuple(int(value) for value in proto.ints)
     raise ProofError(
         f"{node.where}: the attribute {proto.name!r} is of a kind that is not supported",
-        code="MX1602",
+        code="MX1702",
         hint="control flow (If, Loop, Scan) cannot be proved",
     )
 
@@ -264,7 +264,7 @@ def _constant(node: Node) -> NDArray[np.generic]:
             return np.asarray(value, np.float32)
         if key in ("value_int", "value_ints"):
             return np.asarray(value, np.int64)
-    raise ProofError(f"{node.where}: a constant without numbers", code="MX1602")
+    raise ProofError(f"{node.where}: a constant without numbers", code="MX1702")
 
 
 def _port(info: ValueInfoProto) -> Port:
@@ -273,7 +273,7 @@ def _port(info: ValueInfoProto) -> Port:
     if dtype is None:
         raise ProofError(
             f"{info.name!r}: element type {kind.elem_type} is not supported",
-            code="MX1602",
+            code="MX1702",
             hint="float32, int8, uint8, int16 and uint16 are",
         )
     dims = kind.shape.dim
@@ -288,7 +288,7 @@ def _check_shape(shape: tuple[int, ...], what: str) -> int:
     if len(shape) > DIMS_MAX or any(size < 0 for size in shape) or cells > CELLS_MAX:
         raise ProofError(
             f"{what}: shape {_shown(shape)} is beyond {DIMS_MAX} axes or {CELLS_MAX:,} cells",
-            code="MX1603",
+            code="MX1703",
         )
     return cells
 
@@ -304,14 +304,14 @@ def _tensor(proto: TensorProto, what: str) -> NDArray[np.generic]:
         where = next((e.value for e in proto.external_data if e.key == "location"), "elsewhere")
         raise ProofError(
             f"{label}: its data is in another file: {where!r}",
-            code="MX1609",
+            code="MX1709",
             hint="save the model with its weights inside: onnx.save(m, path)",
         )
     dtype = _DTYPES.get(proto.data_type)
     if dtype is None:
         raise ProofError(
             f"{label}: element type {proto.data_type} is not supported",
-            code="MX1602",
+            code="MX1702",
             hint="float32, double, int8, uint8, int16, uint16, int32 and int64 are",
         )
     shape = tuple(int(size) for size in proto.dims)
@@ -330,10 +330,10 @@ def _tensor(proto: TensorProto, what: str) -> NDArray[np.generic]:
         if dtype.kind != "f" and cells:
             limits = np.iinfo(dtype.name)
             if int(flat.min()) < limits.min or int(flat.max()) > limits.max:
-                raise ProofError(f"{label}: a cell is beyond its type {dtype}", code="MX1603")
+                raise ProofError(f"{label}: a cell is beyond its type {dtype}", code="MX1703")
         flat = flat.astype(dtype)
     if dtype.kind == "f" and not bool(np.isfinite(flat).all()):
-        raise ProofError(f"{label}: holds a NaN or an infinity", code="MX1603")
+        raise ProofError(f"{label}: holds a NaN or an infinity", code="MX1703")
     return flat.reshape(shape)
 
 
@@ -348,6 +348,6 @@ def _typed_values(proto: TensorProto) -> Sequence[int] | Sequence[float]:
 def _wrong_size(label: str, shape: tuple[int, ...], have: str) -> ProofError:
     return ProofError(
         f"{label}: claims {_shown(shape) or 'one'} cells, and the file holds {have}",
-        code="MX1603",
+        code="MX1703",
         hint="the file is damaged or made to mislead",
     )

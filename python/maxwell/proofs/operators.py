@@ -36,7 +36,7 @@ def build(graph: OnnxGraph) -> Flow:
     """Returns the flow of a graph.
 
     Raises:
-        ProofError: MX1602 for an operator or an option that cannot be proved, MX1603 for shapes
+        ProofError: MX1702 for an operator or an option that cannot be proved, MX1703 for shapes
             that do not fit, each with the node's name.
     """
     return Builder(graph, HANDLERS).build()
@@ -47,7 +47,7 @@ def _gemm(b: Builder, node: Node) -> None:
         raise refuse(node.where, "transA = 1", "only the second factor may be transposed")
     ref, weights = b.ref(node, 0), b.constant(node, 1)
     if weights is None or len(ref.shape) != 1:
-        raise refuse(node.where, f"input of shape {ref.shape}, expected [N, K]", code="MX1603")
+        raise refuse(node.where, f"input of shape {ref.shape}, expected [N, K]", code="MX1703")
     if int_of(node, "transB", 0) and weights.values.ndim == 2:
         weights = weights.transposed()
     bias = b.constant(node, 2)
@@ -69,14 +69,14 @@ def _matmul(b: Builder, node: Node) -> None:
     weights = b.constant(node, 1)
     assert weights is not None or len(node.inputs) < 2
     if weights is None:
-        raise refuse(node.where, "has no second factor", code="MX1603")
+        raise refuse(node.where, "has no second factor", code="MX1703")
     b.bind(node, b.dense(node, b.ref(node, 0), weights, None))
 
 
 def _conv(b: Builder, node: Node) -> None:
     weights, bias = b.constant(node, 1), b.constant(node, 2)
     if weights is None:
-        raise refuse(node.where, "has no weights", code="MX1603")
+        raise refuse(node.where, "has no weights", code="MX1703")
     if bias is not None:
         bias = channel_bias(node, bias, weights.values.shape[0])
     b.bind(node, b.conv(node, b.ref(node, 0), weights, bias))
@@ -84,7 +84,7 @@ def _conv(b: Builder, node: Node) -> None:
 
 def _add(b: Builder, node: Node) -> None:
     if len(node.inputs) != 2:
-        raise refuse(node.where, f"{len(node.inputs)} inputs", code="MX1603")
+        raise refuse(node.where, f"{len(node.inputs)} inputs", code="MX1703")
     constant = [name for name in node.inputs if name in b.constants]
     if constant:
         index = 1 - node.inputs.index(constant[0])
@@ -140,7 +140,7 @@ def _clip(b: Builder, node: Node) -> None:
         lo, hi = float_of(node, "min", -inf), float_of(node, "max", inf)
     lo, hi = -inf if lo is None else lo, inf if hi is None else hi
     if lo > hi:
-        raise refuse(node.where, f"clips to {lo} … {hi}", code="MX1603")
+        raise refuse(node.where, f"clips to {lo} … {hi}", code="MX1703")
     b.then(node, b.ref(node, 0), Clamp(lo, hi))
 
 
@@ -149,7 +149,7 @@ def _curve(b: Builder, node: Node) -> None:
     if name == "Gelu":
         mode = text_of(node, "approximate", "none")
         if mode not in ("none", "tanh"):
-            raise refuse(node.where, f"approximate = {mode!r}", code="MX1603")
+            raise refuse(node.where, f"approximate = {mode!r}", code="MX1703")
         name = "Gelu" if mode == "none" else "Gelu(tanh)"
     b.then(node, b.ref(node, 0), Curve(name))
 
@@ -166,7 +166,7 @@ def _flatten(b: Builder, node: Node) -> None:
 def _reshape(b: Builder, node: Node) -> None:
     ref, target = b.ref(node, 0), b.raw(node, 1)
     if target is None or target.ndim != 1 or target.dtype.kind != "i" or not target.size:
-        raise refuse(node.where, "its shape must be a constant list", code="MX1603")
+        raise refuse(node.where, "its shape must be a constant list", code="MX1703")
     copy_zero = not int_of(node, "allowzero", 0)
     sizes = [int(size) for size in target.tolist()]
     for index, size in enumerate(sizes):

@@ -48,7 +48,7 @@ class Model:
         hiding: whether proofs shall tell nothing about the weights (tier T4).
 
     Raises:
-        ProofError: MX1608 when this installation has no prover.
+        ProofError: MX1708 when this installation has no prover.
     """
 
     def __init__(self, network: Network, *, hiding: bool = False) -> None:
@@ -92,7 +92,7 @@ class Model:
             context: what the proof shall be bound to, such as `Claim.digest()`.
 
         Raises:
-            ProofError: MX1605 for an input that does not fit.
+            ProofError: MX1705 for an input that does not fit.
         """
         model = self.network.proof_model
         ints = self.network.to_ints(x)
@@ -169,12 +169,12 @@ class Proof:
         """The output in real numbers, as the ONNX model would give it; needs the network.
 
         Raises:
-            ProofError: MX1607 when the scales are not known here.
+            ProofError: MX1707 when the scales are not known here.
         """
         if self.network is None:
             raise ProofError(
                 "the scales of this proof's model are not known here",
-                code="MX1607",
+                code="MX1707",
                 hint="register the model, or use `output_ints`",
             )
         return self.network.to_real(self.output_ints)
@@ -187,16 +187,16 @@ class Proof:
             context: what the proof must be bound to.
 
         Raises:
-            ProofError: MX1606 when it does not hold, or is about another model or context.
+            ProofError: MX1706 when it does not hold, or is about another model or context.
         """
         expected = model.digest if isinstance(model, Model) else model.lower()
         if expected != self.digest:
             raise ProofError(
                 f"the proof is about model {self.digest[:16]}…, not {expected[:16]}…",
-                code="MX1606",
+                code="MX1706",
             )
         if context != self.context:
-            raise ProofError("the proof is bound to another context", code="MX1606")
+            raise ProofError("the proof is bound to another context", code="MX1706")
         backend.verify(
             self.header,
             x=self.input,
@@ -213,7 +213,7 @@ class Proof:
         not that the proof is about the input and output that the claim commits to.
 
         Raises:
-            ProofError: MX1612 when model, input, output, batch or tier differ, MX1606 when the
+            ProofError: MX1712 when model, input, output, batch or tier differ, MX1706 when the
                 proof does not hold or was made for another claim.
         """
         tier = Tier.ZERO_KNOWLEDGE if self.hiding else Tier.SUCCINCT
@@ -227,7 +227,7 @@ class Proof:
         }
         for what, (have, want) in wanted.items():
             if have != want:
-                raise ProofError(f"proof of another {what} than the claim's", code="MX1612")
+                raise ProofError(f"proof of another {what} than the claim's", code="MX1712")
         self.verify(self.digest, context=claim.digest())
 
     def save(self, path: str | Path) -> None:
@@ -238,7 +238,7 @@ class Proof:
         except OSError as error:
             raise ProofError(
                 f"cannot write {path}: {error.strerror or error}",
-                code="MX1600",
+                code="MX1700",
                 hint="name another file with -o",
             ) from error
 
@@ -251,7 +251,7 @@ class Proof:
             store: where scales and names are looked up; the local store when None.
 
         Raises:
-            ProofError: MX1606 when it is malformed.
+            ProofError: MX1706 when it is malformed.
         """
         proof = _read(Path(path))
         where = ModelStore() if store is None else store
@@ -304,12 +304,12 @@ def _read(path: Path) -> Proof:
     """Reads a proof file; types, sizes and the encoding are checked."""
     try:
         if path.stat().st_size > FILE_BYTES_MAX:
-            raise ProofError(f"{path}: more than {FILE_BYTES_MAX:,} bytes", code="MX1606")
+            raise ProofError(f"{path}: more than {FILE_BYTES_MAX:,} bytes", code="MX1706")
         data = path.read_bytes()
     except OSError as error:
         raise ProofError(
             f"cannot read {path}: {error.strerror or error}",
-            code="MX1606",
+            code="MX1706",
             hint="name a file that `maxwell prove` wrote",
         ) from error
     cbor2 = optional("cbor2")
@@ -338,7 +338,7 @@ def _read(path: Path) -> Proof:
 
 def _malformed(path: Path, why: str) -> ProofError:
     return ProofError(
-        f"{path} is no proof: {why}", code="MX1606", hint="it may be damaged or made to mislead"
+        f"{path} is no proof: {why}", code="MX1706", hint="it may be damaged or made to mislead"
     )
 
 

@@ -49,13 +49,13 @@ class Grid:
         """Returns the grid without zero point that reaches ±`absmax` with `bits` bits.
 
         Raises:
-            ProofError: MX1604 for magnitudes that no scale in `GRID_MAX` covers.
+            ProofError: MX1704 for magnitudes that no scale in `GRID_MAX` covers.
         """
         top = 2 ** (bits - 1) - 1
         if not absmax / top <= GRID_MAX:
             raise ProofError(
                 f"values reach ±{absmax:.3g}, beyond any scale",
-                code="MX1604",
+                code="MX1704",
                 hint="weights or inputs of this size are a mistake in the model",
             )
         # All zeroes: any scale will do, and one unit is as good as any.
@@ -85,28 +85,28 @@ def grid_of(dtype: np.dtype[np.generic], scale: NDArray[np.generic], zero: int, 
     """Returns the grid of a quantised ONNX tensor.
 
     Raises:
-        ProofError: MX1602 for a type or a per-channel scale that an activation cannot have, MX1603
-            for a scale that is not positive, MX1604 when the values do not fit int16.
+        ProofError: MX1702 for a type or a per-channel scale that an activation cannot have, MX1703
+            for a scale that is not positive, MX1704 when the values do not fit int16.
     """
     if scale.size != 1:
         raise ProofError(
-            f"{where}: an activation with {scale.size} scales", code="MX1602",
+            f"{where}: an activation with {scale.size} scales", code="MX1702",
             hint="quantise activations per tensor; weights may be per channel",
         )  # fmt: skip
     if dtype.name not in ("int8", "uint8", "int16", "uint16"):
-        raise ProofError(f"{where}: quantised to {dtype}", code="MX1602", hint="use int8 or int16")
+        raise ProofError(f"{where}: quantised to {dtype}", code="MX1702", hint="use int8 or int16")
     value = float(scale.reshape(())[()])
     if not value > 0:
-        raise ProofError(f"{where}: scale {value} is not positive", code="MX1603")
+        raise ProofError(f"{where}: scale {value} is not positive", code="MX1703")
     if not GRID_MIN <= value <= GRID_MAX:
-        raise ProofError(f"{where}: scale {value:.3g} is absurd", code="MX1604")
+        raise ProofError(f"{where}: scale {value:.3g} is absurd", code="MX1704")
     limits = np.iinfo(dtype.name)
     grid = Grid(value, zero, int(limits.min), int(limits.max))
     lo, hi = grid.range
     if lo < VALUE_MIN or hi > VALUE_MAX:
         raise ProofError(
             f"{where}: values without zero point reach from {lo} to {hi}, beyond int16",
-            code="MX1604",
+            code="MX1704",
             hint="use int8, or int16 with zero point 0",
         )
     return grid
@@ -216,13 +216,13 @@ def multipliers(
         Multipliers, one per ratio, and the shift.
 
     Raises:
-        ProofError: MX1604 when no shift gives every live channel a multiplier of at least 2.
+        ProofError: MX1704 when no shift gives every live channel a multiplier of at least 2.
     """
     assert len(ratios) == len(bounds)
     if not all(b == 0 or (r > 0 and math.isfinite(r)) for r, b in zip(ratios, bounds, strict=True)):
         raise ProofError(
             "scales of input, weights and output are too far apart",
-            code="MX1604",
+            code="MX1704",
             hint="a scale of the file, or a weight, is a mistake",
         )
     live = [(r, b) for r, b in zip(ratios, bounds, strict=True) if b > 0] or [(ratios[0], 0)]
@@ -240,7 +240,7 @@ def multipliers(
         low, high = min(r for r, _ in live), max(r for r, _ in live)
         raise ProofError(
             f"no multiplier and shift fit: the scales ask for ratios from {low:.3g} to {high:.3g}",
-            code="MX1604",
+            code="MX1704",
             hint="the scales of input, weights and output differ too much",
         )
     shift = fits[-1]

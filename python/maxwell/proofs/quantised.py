@@ -25,10 +25,10 @@ def _grid(b: Builder, node: Node, scale_index: int) -> Grid:
     """Returns the grid that two inputs, scale and zero point, describe."""
     scale, zero = b.raw(node, scale_index), b.raw(node, scale_index + 1)
     if scale is None or scale.dtype.kind != "f":
-        raise refuse(node.where, "has no scale", code="MX1603")
+        raise refuse(node.where, "has no scale", code="MX1703")
     if zero is None:
         if int_of(node, "output_dtype", 2) != 2:
-            raise refuse(node.where, "output_dtype without a zero point", code="MX1602")
+            raise refuse(node.where, "output_dtype without a zero point", code="MX1702")
         zero = np.zeros(1, np.uint8)
     if zero.size != 1:
         raise refuse(node.where, f"{zero.size} zero points for an activation")
@@ -64,7 +64,7 @@ def _grid_of_input(b: Builder, node: Node, index: int) -> Grid:
         scale = b.raw(node, index + 1)
         dtype = b.graph.input.dtype if node.inputs[index] == b.graph.input.name else np.dtype("u1")
         if scale is None:
-            raise refuse(node.where, "has no scale", code="MX1603")
+            raise refuse(node.where, "has no scale", code="MX1703")
         return grid_of(dtype, scale, 0, node.where)
     return _grid(b, node, index + 1)
 
@@ -76,7 +76,7 @@ def _same_grid(b: Builder, node: Node, ref: Ref, grid: Grid) -> None:
         raise refuse(
             node.where,
             f"reads with scale {grid.scale:.6g} and zero point {grid.zero} what was not rounded so",
-            code="MX1603",
+            code="MX1703",
         )
 
 
@@ -84,16 +84,16 @@ def _stored(b: Builder, node: Node, index: int, axis: int) -> Weights:
     """Returns a quantised constant, with its zero point taken off and its scales kept."""
     values, scale, zero = b.raw(node, index), b.raw(node, index + 1), b.raw(node, index + 2)
     if values is None or scale is None or values.dtype.kind not in "iu":
-        raise refuse(node.where, f"its input {index} must be quantised", code="MX1603")
+        raise refuse(node.where, f"its input {index} must be quantised", code="MX1703")
     scales = scale.astype(np.float64).reshape(-1)
     if not bool((scales > 0).all()):
-        raise refuse(node.where, "a scale is not positive", code="MX1603")
+        raise refuse(node.where, "a scale is not positive", code="MX1703")
     ints = values.astype(np.int64)
     axis += values.ndim if axis < 0 else 0
     zeros = np.zeros(1, np.int64) if zero is None else zero.astype(np.int64).reshape(-1)
     for what in (scales, zeros):
         if what.size != 1 and (not 0 <= axis < values.ndim or what.size != values.shape[axis]):
-            raise refuse(node.where, f"{what.size} scales for {values.shape}", code="MX1603")
+            raise refuse(node.where, f"{what.size} scales for {values.shape}", code="MX1703")
     if zeros.size == 1:
         ints = ints - int(zeros[0])
     else:
@@ -114,7 +114,7 @@ def _quantised_input(b: Builder, node: Node) -> Ref:
 def qlinear_matmul(b: Builder, node: Node) -> None:
     """Multiplies and rounds to the grid of the output."""
     if len(node.inputs) != 8:
-        raise refuse(node.where, f"{len(node.inputs)} inputs, expected 8", code="MX1603")
+        raise refuse(node.where, f"{len(node.inputs)} inputs, expected 8", code="MX1703")
     if node.inputs[3] in b.refs:
         raise refuse(node.where, "a product of two activations", "one factor must be a constant")
     ref = _quantised_input(b, node)
@@ -126,7 +126,7 @@ def qlinear_matmul(b: Builder, node: Node) -> None:
 def qlinear_conv(b: Builder, node: Node) -> None:
     """Convolves and rounds to the grid of the output."""
     if len(node.inputs) not in (8, 9):
-        raise refuse(node.where, f"{len(node.inputs)} inputs, expected 8 or 9", code="MX1603")
+        raise refuse(node.where, f"{len(node.inputs)} inputs, expected 8 or 9", code="MX1703")
     ref = _quantised_input(b, node)
     weights, bias = _stored(b, node, 3, 0), b.constant(node, 8)
     if bias is not None:

@@ -72,7 +72,7 @@ class SecretVectors:
         entropy: returns random bytes; the operating system's unless a test replays.
 
     Raises:
-        ProofError: MX1603 for a sum longer than 2^16, or what `bounds.check` refuses.
+        ProofError: MX1703 for a sum longer than 2^16, or what `bounds.check` refuses.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class SecretVectors:
             if matrix.shape[0] > SUM_MAX:
                 raise ProofError(
                     f"operation {index}: sums of {matrix.shape[0]:,}, at most {SUM_MAX:,}",
-                    code="MX1603",
+                    code="MX1703",
                 )
             assert isinstance(op, Dense | Conv2d)
             bias = np.asarray(op.bias, np.int64)
@@ -117,19 +117,19 @@ class SecretVectors:
             `(batch, *output_shape)`: the output that these sums lead to.
 
         Raises:
-            ProofError: MX1605 for an input that does not fit, MX1606 for wrong sums, and whenever
+            ProofError: MX1705 for an input that does not fit, MX1706 for wrong sums, and whenever
                 the secret is spent.
         """
         if self._spent:
             raise ProofError(
                 "this secret was used in a refusal",
-                code="MX1606",
+                code="MX1706",
                 hint="prepare new vectors before auditing again",
             )
         tensors = [semantics.check_input(self._model, x)]
         given = list(sums)
         if len(given) != sum(1 for w in self._model.weights if w is not None):
-            raise ProofError(f"{len(given)} blocks of sums", code="MX1606")
+            raise ProofError(f"{len(given)} blocks of sums", code="MX1706")
         for index, op in enumerate(self._model.ops):
             if self._secrets[index]:
                 acc = given.pop(0)
@@ -149,7 +149,7 @@ class SecretVectors:
         assert isinstance(op, Dense | Conv2d)
         shape = (len(x), *self._model.shapes()[index + 1])
         if acc.dtype != np.int64 or acc.shape != shape:
-            raise ProofError(f"sums of {acc.dtype} {acc.shape}, not int64 {shape}", code="MX1606")
+            raise ProofError(f"sums of {acc.dtype} {acc.shape}, not int64 {shape}", code="MX1706")
         if isinstance(op, Dense):
             rows, columns = x.reshape(*x.shape[: 1 + op.row_axes], -1), acc
         else:
@@ -163,7 +163,7 @@ class SecretVectors:
             self._spent = True
             raise ProofError(
                 f"operation {index} ({NAMES[type(op)]}): the sums are not the product",
-                code="MX1606",
+                code="MX1706",
                 hint="prepare new vectors before auditing again",
             )
 

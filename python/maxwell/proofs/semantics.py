@@ -39,7 +39,7 @@ def run(model: ProofModel, x: NDArray[np.integer]) -> NDArray[np.int16]:
         `(batch, *output_shape)`.
 
     Raises:
-        ProofError: MX1604 for a model that could wrap, MX1605 for an input that does not fit.
+        ProofError: MX1704 for a model that could wrap, MX1705 for an input that does not fit.
     """
     return trace(model, x)[-1]
 
@@ -62,22 +62,22 @@ def check_input(model: ProofModel, x: NDArray[np.integer]) -> NDArray[np.int16]:
     """Returns an input as int16.
 
     Raises:
-        ProofError: MX1605 for another shape, a batch beyond the limit or a value out of range.
+        ProofError: MX1705 for another shape, a batch beyond the limit or a value out of range.
     """
     if x.dtype.kind not in "iu":
-        raise ProofError(f"input of {x.dtype}: integers are proved", code="MX1605")
+        raise ProofError(f"input of {x.dtype}: integers are proved", code="MX1705")
     if x.ndim != 1 + len(model.input_shape) or x.shape[1:] != model.input_shape:
         raise ProofError(
             f"input of shape {x.shape}: the model takes (batch, {_shown(model.input_shape)})",
-            code="MX1605",
+            code="MX1705",
         )
     if not 1 <= len(x) <= BATCH_MAX:
-        raise ProofError(f"batch of {len(x)}: 1 to {BATCH_MAX:,} at once", code="MX1605")
+        raise ProofError(f"batch of {len(x)}: 1 to {BATCH_MAX:,} at once", code="MX1705")
     lo, hi = model.input_range
     if int(x.min()) < lo or int(x.max()) > hi:
         raise ProofError(
             f"input reaches from {int(x.min())} to {int(x.max())}: the model takes {lo} to {hi}",
-            code="MX1605",
+            code="MX1705",
         )
     return x.astype(np.int16)
 

@@ -66,7 +66,7 @@ class ModelStore:
         """Writes a model; one that is there already stays as it is.
 
         Raises:
-            ProofError: MX1615 when the folder cannot be written.
+            ProofError: MX1715 when the folder cannot be written.
         """
         assert _DIGEST.fullmatch(digest)
         target = self.folder / digest
@@ -104,7 +104,7 @@ class ModelStore:
                 return target
             raise ProofError(
                 f"cannot write {target}: {error.strerror or error}",
-                code="MX1615",
+                code="MX1715",
                 hint=f"{DATA_VARIABLE} names another folder",
             ) from error
         return target
@@ -119,7 +119,7 @@ class ModelStore:
         """Returns the digest that a word means: a digest, its unique beginning, or a name.
 
         Raises:
-            ProofError: MX1607 when none or several fit.
+            ProofError: MX1707 when none or several fit.
         """
         known = self.digests()
         lowered = word.lower()
@@ -132,7 +132,7 @@ class ModelStore:
             if not fits:
                 raise ProofError(
                     f"no model {word!r} in {self.folder}",
-                    code="MX1607",
+                    code="MX1707",
                     hint=choices_hint(word, names.values())
                     if names
                     else "`maxwell model register m.onnx` adds one",
@@ -140,7 +140,7 @@ class ModelStore:
         if len(fits) > 1:
             raise ProofError(
                 f"{len(fits)} models fit {word!r}",
-                code="MX1607",
+                code="MX1707",
                 hint="give more of the digest: " + ", ".join(digest[:16] for digest in fits[:8]),
             )
         return fits[0]
@@ -158,7 +158,7 @@ class ModelStore:
         """Returns what is known of a model.
 
         Raises:
-            ProofError: MX1607 when it is not here, MX1615 when the file is damaged.
+            ProofError: MX1707 when it is not here, MX1715 when the file is damaged.
         """
         try:
             about = msgspec.json.decode(self._read(digest, "about.json"), type=About)
@@ -176,7 +176,7 @@ class ModelStore:
         """Returns a model.
 
         Raises:
-            ProofError: MX1607 when it is not here, MX1615 when it does not fit its header.
+            ProofError: MX1707 when it is not here, MX1715 when it does not fit its header.
         """
         about = self.about(digest)
         try:
@@ -202,13 +202,13 @@ class ModelStore:
         try:
             return path.read_bytes()
         except FileNotFoundError as error:
-            raise ProofError(f"no {path}", code="MX1607") from error
+            raise ProofError(f"no {path}", code="MX1707") from error
         except OSError as error:
             raise self._damaged(digest, error.strerror or str(error)) from error
 
     def _damaged(self, digest: str, why: str) -> ProofError:
         return ProofError(
             f"model {digest[:16]}… in {self.folder} is damaged: {why}",
-            code="MX1615",
+            code="MX1715",
             hint="remove its folder and register the model again",
         )

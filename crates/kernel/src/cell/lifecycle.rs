@@ -14,7 +14,9 @@ use crate::pages::PAGE_BYTES;
 use crate::pause::PauseSlot;
 use crate::process::{Life, Prepared, Process};
 use crate::purse::{Purse, bond_credits, charge_credits};
+use crate::questions::{CHUNK_SYMBOLS_MAX, QUESTIONS_MAX, Terms, text::Text};
 use crate::rent::{RentMeter, RentRates};
+use crate::requests::{Request, RequestState};
 use crate::shared::{GuestShared, OUTPUT_BYTES_MAX};
 use crate::wasi::limits::OPEN_FILES_MAX;
 use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
@@ -39,7 +41,7 @@ impl Cell {
         if self.by_pid.contains_key(&spawn.pid) || spawn.slot >= self.slots.capacity() {
             return Err(KernelError::Protocol(format!("process {} twice", spawn.pid)));
         }
-        let (pid, account) = (spawn.pid, self.account(spawn.account)?);
+        let (pid, account) = (spawn.pid, self.account(spawn.account, spawn.quality_ppm)?);
         let pause = PauseSlot::default();
         let rates = RentRates {
             per_process: self.config.rent_per_process,
@@ -52,7 +54,8 @@ impl Cell {
         let rent = RentMeter::new(rates, now);
         let shared = GuestShared::new(purse, rent, spawn.urgency_millis, spawn.bid_ppm);
         shared.rewards_open.store(spawn.rewards_open, Relaxed);
-        let prepared = self.prepare(&spawn);
+        let asked = self.ask(&spawn, &shared);
+        let prepared = asked.and_then(|()| self.prepare(&spawn));
         let state = self.guest_state(&spawn, Arc::new(shared), pause.clone());
         let (prepared, state) = match (prepared, state) {
             (Ok(prepared), Ok(state)) => (prepared, state),
@@ -99,11 +102,12 @@ impl Cell {
         Ok(())
     }
 
-    fn account(&mut self, account: u64) -> Result<usize> {
+    fn account(&mut self, account: u64, quality_ppm: u64) -> Result<usize> {
         if let Some(&index) = self.account_index.get(&account) {
             return Ok(index);
         }
         let bidder = self.auction.add(account).map_err(bug)?;
+        self.auction.set_quality(bidder, quality_ppm).map_err(bug)?;
         let index = self.accounts.len();
         self.accounts.push(Account::new(bidder));
         self.account_index.insert(account, index);
@@ -111,6 +115,34 @@ impl Cell {
         assert_eq!(bidder.index() as usize, self.bidder_account.len(), "BUG: a bidder left");
         self.bidder_account.push(index);
         Ok(index)
+    }
+
+    /// Gives a process its questions.
+    fn ask(&mut self, spawn: &Spawn, shared: &GuestShared) -> Result<()> {
+        if spawn.questions.len() > QUESTIONS_MAX {
+            return Err(KernelError::Protocol(format!("{} questions", spawn.questions.len())));
+        }
+        let mut books = shared.books();
+        books.questions.report_stake = spawn.report_stake;
+        for asked in &spawn.questions {
+            let key = (asked.path.clone(), asked.alphabet.clone());
+            let text = if let Some(text) = self.texts.get(&key) {
+                Arc::clone(text)
+            } else {
+                let text = Arc::new(Text::read(&asked.path, &asked.alphabet)?);
+                self.texts.insert(key, Arc::clone(&text));
+                text
+            };
+            books.questions.add(Terms {
+                number: asked.question,
+                text,
+                chunk: asked.chunk.clamp(1, CHUNK_SYMBOLS_MAX),
+                kappa: asked.kappa,
+                deadline_ns: asked.deadline_ns,
+                open: asked.open,
+            });
+        }
+        Ok(())
     }
 
     fn prepare(&mut self, spawn: &Spawn) -> Result<Prepared> {
@@ -146,14 +178,16 @@ impl Cell {
             ..WasiConfig::default()
         })
         .map_err(|error| KernelError::Setup(error.to_string()))?;
-        Ok(GuestState::new(GuestParts {
+        let mut state = GuestState::new(GuestParts {
             wasi,
             shared,
             cell: Arc::clone(&self.shared),
             pause,
             quantum_fuel: self.config.quantum_fuel,
             memory_bytes_max: spawn.memory_bytes_max,
-        }))
+        });
+        state.request_terms = spawn.request_terms;
+        Ok(state)
     }
 
     /// Descriptors of one guest: its part of what this process may open.
@@ -233,6 +267,23 @@ impl Cell {
         self.processes[index].life = Life::Ready;
         let now = self.clock.now_ns();
         self.make_ready(index, now)
+    }
+
+    /// Hands a guest the answer to its request and wakes it; late answers find nobody.
+    pub(super) fn answer(&mut self, pid: u32, id: u64, errno: i32, data: Vec<u8>) -> Result<()> {
+        let Some(&index) = self.by_pid.get(&pid) else { return Ok(()) };
+        let process = &self.processes[index];
+        let mut books = process.shared.books();
+        let Some(request) = books.request.as_mut().filter(|request| request.id == id) else {
+            return Ok(());
+        };
+        request.state = RequestState::Answered(if errno == 0 { Ok(data) } else { Err(errno) });
+        let awaited = request.awaited;
+        drop(books);
+        match process.life {
+            Life::Blocked { .. } if awaited => self.wake(index),
+            _ => Ok(()),
+        }
     }
 
     /// Arms the moment at which the process can no longer pay its rent.
@@ -337,7 +388,18 @@ impl Cell {
         let books = process.shared.books();
         let (unpaid, runway) = (books.rent_unpaid, books.rent.runway());
         let kib = books.rent.resident_bytes() >> 10;
+        let (tax_unpaid, tax) = (books.tax_unpaid, books.tax);
         drop(books);
+        if tax_unpaid > 0 && unpaid == 0 {
+            let reason = format!(
+                "the purse could not pay its erasure tax: {} credits short at 4 credits per KiB for \
+                 {} KiB freed and {} KiB discarded",
+                grouped(tax_unpaid),
+                grouped(tax.freed_bytes() >> 10),
+                grouped(tax.discarded_bytes() >> 10),
+            );
+            return self.end(index, "bankrupt", reason);
+        }
         let credits = if unpaid == 1 { "credit" } else { "credits" };
         let reason = format!(
             "the purse could not pay its rent: {} {credits} short at {} credits per second for {} \
@@ -413,7 +475,10 @@ impl Cell {
         self.bill_last_fuel(index);
         let process = &mut self.processes[index];
         let mut books = process.shared.books();
+        let inner = &mut *books;
+        inner.questions.close(&mut inner.purse);
         books.pay_rent(now);
+        process.shared.pay_tax(&mut books);
         let pages = pages.unwrap_or_else(|| books.purse.bond / bond_credits(PAGE_BYTES as u64));
         books.purse.bury(pages.saturating_mul(bond_credits(PAGE_BYTES as u64)));
         books.purse.give_back();
@@ -464,12 +529,36 @@ impl Cell {
         let pid = process.pid;
         let mut books = process.shared.books();
         books.report_bytes = 0;
-        for line in books.reports.drain(..) {
+        for (line, staked) in books.reports.drain(..) {
             process.meters.reports += 1;
-            self.events.push(CellEvent::Report { pid, line });
+            self.events.push(CellEvent::Report { pid, line, staked });
+        }
+        let energy_uj = process.meters.energy_uj;
+        for block in books.questions.take_blocks() {
+            self.events.push(CellEvent::Beliefs {
+                pid,
+                question: block.question,
+                start: block.start,
+                believed: block.believed,
+                bits_q32: block.bits_q32,
+                lost: block.lost,
+                energy_uj,
+                own: block.own,
+                public: block.public,
+            });
+        }
+        for (question, why, count) in books.questions.take_refusals() {
+            let why = why.to_owned();
+            self.events.push(CellEvent::Disbelieved { pid, question, why, count });
         }
         for (to, credits) in books.transfers.drain(..) {
             self.events.push(CellEvent::Transfer { pid, to, credits });
+        }
+        if let Some(Request { id, credits, state, .. }) = &mut books.request
+            && matches!(state, RequestState::Asked(_))
+            && let RequestState::Asked(data) = std::mem::replace(state, RequestState::Sent)
+        {
+            self.events.push(CellEvent::Request { pid, id: *id, credits: *credits, data });
         }
         for (stream, output) in [1, 2].into_iter().zip(&mut books.output) {
             let (data, lost) = (std::mem::take(&mut output.kept), std::mem::take(&mut output.lost));

@@ -163,7 +163,8 @@ impl Cell {
         let uj = process.carry.take_uj(self.config.model.slice_pj(usage));
         let mut books = process.shared.books();
         let bill = books.purse.close_escrow(uj, decision.price_ppm);
-        let solvent = books.pay_rent(now);
+        let rent_paid = books.pay_rent(now);
+        let solvent = process.shared.pay_tax(&mut books) && rent_paid;
         if !books.purse.is_conserved() {
             let purse = books.purse;
             return Err(KernelError::Bug(format!("a purse lost money: {purse:?}")));
@@ -244,7 +245,10 @@ impl Cell {
     /// (a system call) tells; a short slice cannot hide a preemption and is not asked.
     fn own_ns(&mut self, index: usize, slice: &Slice) -> u64 {
         let ns = slice.end_ns - slice.start_ns;
-        let expected = self.processes[index].slice_ns;
+        let process = &mut self.processes[index];
+        let host_ns = process.shared.host_ns.load(Relaxed);
+        let in_host_ns = host_ns - std::mem::replace(&mut process.meters.host_ns, host_ns);
+        let expected = process.slice_ns;
         let suspicious = expected.saturating_mul(2).clamp(SUSPICIOUS_NS_MIN, SUSPICIOUS_NS_MAX);
         if ns < suspicious {
             return ns;
@@ -252,10 +256,31 @@ impl Cell {
         let cpu = thread_cpu_ns();
         let cpu_passed = cpu.saturating_sub(self.totals.anchor_cpu_ns);
         let passed = slice.end_ns.saturating_sub(self.totals.anchor_ns);
-        let stolen = passed.saturating_sub(cpu_passed).min(ns);
+        let stolen = stolen_ns(passed.saturating_sub(cpu_passed), ns, in_host_ns);
         self.totals.anchor_cpu_ns = cpu;
         self.totals.anchor_ns = slice.end_ns;
         self.totals.stolen_ns += stolen;
         ns - stolen
+    }
+}
+
+/// What of a slice of `ns` was given to others, when `missing_ns` of CPU time are missing and
+/// `in_host_ns` of the slice were spent in host calls: a call that waits for a disk holds the core
+/// as work does, and is no theft.
+fn stolen_ns(missing_ns: u64, ns: u64, in_host_ns: u64) -> u64 {
+    missing_ns.min(ns.saturating_sub(in_host_ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stolen_ns;
+
+    #[test]
+    fn waiting_for_a_disk_is_charged_and_preemption_is_not() {
+        let (ns, missing) = (10_000_000, 8_000_000);
+        assert_eq!(stolen_ns(missing, ns, 0), 8_000_000, "all of it was preemption");
+        assert_eq!(stolen_ns(missing, ns, 8_000_000), 2_000_000, "at most what was not a call");
+        assert_eq!(stolen_ns(missing, ns, ns), 0, "all of it was one call");
+        assert_eq!(stolen_ns(missing, ns, 2 * ns), 0, "a call that began in the slice before");
     }
 }

@@ -71,7 +71,11 @@ fn plain<T: WasiView>(
     mut caller: Caller<'_, T>,
     call: impl FnOnce(&mut WasiContext, &mut GuestMemory<'_>) -> Result<(), Errno>,
 ) -> u32 {
-    code(charged(&mut caller, |view, memory| call(view.wasi(), memory)))
+    let start = std::time::Instant::now();
+    let result = charged(&mut caller, |view, memory| call(view.wasi(), memory));
+    let ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    caller.data_mut().host_time(ns);
+    code(result)
 }
 
 fn code(result: Result<(), Errno>) -> u32 {

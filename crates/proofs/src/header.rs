@@ -1,0 +1,141 @@
+//! What a verifier holds of a registered model, and the statement that a proof is about.
+
+use crate::error::{ProofError, Result};
+use crate::layout;
+use crate::merkle::Digest;
+use crate::model::{Architecture, limits};
+use crate::params::Matrix;
+use crate::transcript::Transcript;
+
+const MAGIC: &[u8; 4] = b"MQH1";
+
+/// The security profile. It is part of the model digest, never of a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// 100 bits, provable, nothing hidden.
+    Plain100,
+}
+
+impl Profile {
+    fn code(self) -> u8 {
+        match self {
+            Self::Plain100 => 1,
+        }
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        (code == 1).then_some(Self::Plain100)
+    }
+}
+
+/// A registered model without its weights: architecture, profile and the root of the weight commitment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    pub(crate) architecture: Architecture,
+    pub(crate) profile: Profile,
+    pub(crate) weight_root: Digest,
+}
+
+impl Header {
+    /// The canonical encoding.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let architecture = self.architecture.to_bytes();
+        [MAGIC, &[self.profile.code()][..], &self.weight_root, &architecture].concat()
+    }
+
+    /// Decodes a header.
+    ///
+    /// # Errors
+    /// [`ProofError::InvalidModel`] unless the bytes are the canonical encoding of a valid header.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let wrong = || ProofError::model("not a model header of version 1");
+        let (magic, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong)?;
+        let (code, rest) = rest.split_first().ok_or_else(wrong)?;
+        let (root, architecture) = rest.split_first_chunk::<32>().ok_or_else(wrong)?;
+        let profile = Profile::from_code(*code).filter(|_| magic == MAGIC).ok_or_else(wrong)?;
+        let architecture = Architecture::from_bytes(architecture)?;
+        Ok(Self { architecture, profile, weight_root: *root })
+    }
+
+    /// D_M, which names the model everywhere.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        blake3::derive_key("maxwell 2026 proof model digest v1", &self.to_bytes())
+    }
+
+    /// The architecture.
+    #[must_use]
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// The matrix of the weight commitment.
+    pub(crate) fn weight_matrix(&self) -> Matrix {
+        weight_matrix(&self.architecture)
+    }
+
+    /// The matrix of a proof's own commitment.
+    pub(crate) fn column_matrix(&self, batch: usize) -> Matrix {
+        let columns = layout::columns(&self.architecture, batch);
+        Matrix::new(&columns.iter().map(|(_, block)| *block).collect::<Vec<_>>())
+    }
+}
+
+/// The matrix of the weight commitment of an architecture.
+pub(crate) fn weight_matrix(architecture: &Architecture) -> Matrix {
+    let blocks = layout::weight_blocks(architecture);
+    Matrix::new(&blocks.iter().map(|(_, block)| *block).collect::<Vec<_>>())
+}
+
+/// What is proved: the model on these inputs gives these outputs, in this context.
+#[derive(Debug, Clone, Copy)]
+pub struct Statement<'a> {
+    /// Inferences.
+    pub batch: usize,
+    /// `batch` input tensors, row-major.
+    pub input: &'a [i16],
+    /// `batch` output tensors, row-major.
+    pub output: &'a [i16],
+    /// Whatever the proof is bound to: the canonical bytes of a claim record, or nothing. A proof is valid
+    /// for these bytes only.
+    pub context: &'a [u8],
+}
+
+impl Statement<'_> {
+    /// Checks sizes and limits against the model.
+    pub(crate) fn check(&self, architecture: &Architecture) -> Result<()> {
+        check_batch(architecture, self.batch)?;
+        let lengths = [
+            (self.input.len(), architecture.input().len()),
+            (self.output.len(), architecture.output().len()),
+        ];
+        if lengths.iter().any(|(found, one)| *found != one * self.batch) {
+            return Err(ProofError::InvalidData("input or output of another size".into()));
+        }
+        Ok(())
+    }
+
+    /// The transcript with everything public in it, before the first challenge.
+    pub(crate) fn transcript(&self, digest: &Digest) -> Transcript {
+        let bytes =
+            |values: &[i16]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+        let mut transcript = Transcript::new("maxwell 2026 proof of inference v1");
+        transcript.absorb("model", digest);
+        transcript.absorb("context", self.context);
+        transcript.absorb("batch", &(self.batch as u64).to_le_bytes());
+        transcript.absorb("input", &bytes(self.input));
+        transcript.absorb("output", &bytes(self.output));
+        transcript
+    }
+}
+
+/// Refuses a batch that is empty, too large, or makes a tensor too large.
+pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<()> {
+    let largest = layout::log2_ceil(limits::CELLS);
+    let fits = (1..=limits::BATCH).contains(&batch)
+        && architecture.tensors().iter().all(|t| layout::tensor_log(t, batch) <= largest)
+        && layout::segments(architecture, batch).len <= limits::LEAVES;
+    if fits { Ok(()) } else { Err(ProofError::InvalidData(format!("a batch of {batch}"))) }
+}

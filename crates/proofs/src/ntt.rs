@@ -1,0 +1,96 @@
+//! Number-theoretic transform over F: the encoder of the Reed–Solomon code.
+//!
+//! Decimation in frequency, natural order in, bit-reversed order out. The code's positions are counted in
+//! that output order; [`Domain::point`] says which field element a position stands for.
+
+use crate::field::F;
+
+/// The evaluation domain of size 2^log_size and its twiddle factors.
+pub struct Domain {
+    log_size: u32,
+    /// ω^0 … ω^(n/2 − 1).
+    twiddles: Vec<F>,
+}
+
+impl Domain {
+    /// The domain of `2^log_size` roots of unity.
+    #[must_use]
+    pub fn new(log_size: u32) -> Self {
+        let root = F::root_of_unity(log_size);
+        let half = (1_usize << log_size) / 2;
+        let twiddles = std::iter::successors(Some(F::ONE), |last| Some(*last * root));
+        Self { log_size, twiddles: twiddles.take(half).collect() }
+    }
+
+    /// How many points.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        1 << self.log_size
+    }
+
+    /// The field element that output `position` is the evaluation at: ω^bitreverse(position).
+    #[must_use]
+    pub fn point(&self, position: usize) -> F {
+        let exponent = (position as u64).reverse_bits() >> (64 - self.log_size.max(1));
+        F::root_of_unity(self.log_size).pow(exponent)
+    }
+
+    /// Evaluates the polynomial with these coefficients at every point, in place.
+    ///
+    /// `values` has the domain's size. Zero coefficients at the end (a low-degree polynomial) cost less:
+    /// `filled` says how many may be non-zero.
+    pub fn evaluate(&self, values: &mut [F], filled: usize) {
+        let size = self.size();
+        assert!(values.len() == size, "BUG: the buffer has the domain's size");
+        let (mut span, mut stride) = (size / 2, 1);
+        while span >= 1 {
+            if filled <= span && span == size / 2 / stride {
+                // The upper half of every block is zero: its butterflies only copy and twist.
+                for block in values.chunks_exact_mut(2 * span) {
+                    let (low, high) = block.split_at_mut(span);
+                    for index in 0..filled {
+                        high[index] = low[index] * self.twiddles[index * stride];
+                    }
+                }
+            } else {
+                for block in values.chunks_exact_mut(2 * span) {
+                    let (low, high) = block.split_at_mut(span);
+                    let steps = self.twiddles.iter().step_by(stride);
+                    for ((a, b), twiddle) in low.iter_mut().zip(high).zip(steps) {
+                        let difference = *a - *b;
+                        *a += *b;
+                        *b = difference * *twiddle;
+                    }
+                }
+            }
+            span /= 2;
+            stride *= 2;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Against Horner's rule at every point, for every number of filled coefficients.
+    #[test]
+    fn evaluates_at_its_points() {
+        let domain = Domain::new(6);
+        let mut state = 1_u64;
+        for filled in 1..=64 {
+            let mut values = vec![F::ZERO; 64];
+            for value in &mut values[..filled] {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                *value = F::from_u64(state);
+            }
+            let coefficients = values.clone();
+            domain.evaluate(&mut values, filled);
+            for (position, value) in values.iter().enumerate() {
+                let x = domain.point(position);
+                let horner = coefficients.iter().rev().fold(F::ZERO, |sum, c| sum * x + *c);
+                assert_eq!(*value, horner, "position {position}, filled {filled}");
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Security parameters of the commitment: how a vector of blocks is cut into rows, and how many columns are
+//! opened. Provable (unique decoding), no conjecture, no grinding.
+//!
+//! A word is a row of `C` values, encoded by a Reed–Solomon code of length `n = 4C` (rate ρ = 1/4, or a
+//! little more when hiding adds random coefficients). A matrix that is farther than δ = (1 − ρ)/2 from the
+//! code, or one opened to a wrong value, passes one query with probability at most (1 + ρ)/2: by the
+//! proximity gap within unique decoding (Ben-Sasson, Carmon, Ishai, Kopparty, Saraf 2020; the tensor form:
+//! Diamond, Posen 2023). Queries are drawn independently, with repetition.
+
+use crate::layout::Block;
+
+/// Every commitment is queried until a cheat survives with at most 2^−102, so that two of them and all
+/// algebraic rounds together stay below 2^−100.
+const QUERY_BITS: u32 = 102;
+/// log2(n / C).
+pub const LOG_BLOWUP: usize = 2;
+/// Smallest and largest row that is considered.
+const LOG_COLUMNS: std::ops::RangeInclusive<usize> = 6..=15;
+
+/// How many independent queries a code of rate `message / length` needs.
+#[must_use]
+pub fn queries(message: usize, length: usize) -> usize {
+    assert!(message < length, "BUG: a code has redundancy");
+    let survives = f64::midpoint(1.0, message as f64 / length as f64);
+    let target = 0.5_f64.powi(QUERY_BITS.cast_signed());
+    // Products of IEEE doubles: the same count on every machine.
+    let (mut count, mut product) = (0, 1.0);
+    while product > target {
+        product *= survives;
+        count += 1;
+    }
+    count
+}
+
+/// Where a block lies in its matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// First row.
+    pub row: usize,
+    /// Rows; 1 for a block smaller than a row.
+    pub rows: usize,
+    /// First column; 0 unless the block is smaller than a row.
+    pub offset: usize,
+}
+
+/// The matrix of a commitment: blocks of at least a row first, largest first, the small ones packed behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Matrix {
+    /// log2 of the values of a row.
+    pub log_columns: usize,
+    /// Rows that exist.
+    pub rows: usize,
+    /// Independent queries of one opening.
+    pub queries: usize,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// Where each block lies.
+    pub places: Vec<Place>,
+}
+
+impl Matrix {
+    /// The matrix with the smallest opening.
+    #[must_use]
+    pub fn new(blocks: &[Block]) -> Self {
+        let all = LOG_COLUMNS.map(|log_columns| Self::with_columns(blocks, log_columns));
+        let cost = |m: &Self| 16 * (1_usize << m.log_columns) + 8 * m.queries * m.rows;
+        all.min_by_key(cost).unwrap_or_else(|| Self::with_columns(blocks, *LOG_COLUMNS.end()))
+    }
+
+    fn with_columns(blocks: &[Block], log_columns: usize) -> Self {
+        let mut order: Vec<usize> = (0..blocks.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(blocks[*index].log_size));
+        let mut places = vec![Place { row: 0, rows: 0, offset: 0 }; blocks.len()];
+        let (mut rows, mut used) = (0, 0);
+        for index in order {
+            let block = &blocks[index];
+            if block.log_size >= log_columns {
+                let own = block.active.div_ceil(1 << log_columns);
+                places[index] = Place { row: rows, rows: own, offset: 0 };
+                rows += own;
+            } else {
+                if used == 0 {
+                    rows += 1;
+                }
+                places[index] = Place { row: rows - 1, rows: 1, offset: used };
+                used = (used + (1 << block.log_size)) % (1 << log_columns);
+            }
+        }
+        let queries = queries(1 << log_columns, 1 << (log_columns + LOG_BLOWUP));
+        Self { log_columns, rows, queries, blocks: blocks.to_vec(), places }
+    }
+
+    /// Values of a row.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        1 << self.log_columns
+    }
+
+    /// log2 of the length of a codeword.
+    #[must_use]
+    pub fn log_length(&self) -> u32 {
+        (self.log_columns + LOG_BLOWUP) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn query_counts_match_the_formula() {
+        assert_eq!(queries(1, 4), 151); // 102 / log2(8/5) = 150.4
+        assert_eq!(queries(1, 8), 123); // 102 / log2(16/9) = 122.9
+    }
+
+    /// No two blocks share a cell, and small blocks are aligned to their size.
+    #[test]
+    fn blocks_do_not_overlap() {
+        let sizes = [(3, 8), (12, 3000), (0, 1), (7, 128), (12, 4096), (6, 64), (5, 17)];
+        let blocks: Vec<Block> = sizes
+            .iter()
+            .map(|(log_size, active)| Block { log_size: *log_size, active: *active })
+            .collect();
+        for log_columns in LOG_COLUMNS {
+            let matrix = Matrix::with_columns(&blocks, log_columns);
+            let mut taken = vec![false; matrix.rows << log_columns];
+            for (block, place) in blocks.iter().zip(&matrix.places) {
+                assert_eq!(place.offset % (1 << block.log_size.min(log_columns)), 0);
+                let first = (place.row << log_columns) + place.offset;
+                for cell in &mut taken[first..first + block.active] {
+                    assert!(!std::mem::replace(cell, true));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Committing to a matrix: encode every row, hash every column, Merkle tree over the columns.
+//!
+//! Ligero (Ames, Hazay, Ishai, Venkitasubramaniam 2017) in the tensor form of Brakedown (Golovnev, Lee,
+//! Setty, Thaler, Wahby 2021): hashing only, no set-up.
+
+use rayon::prelude::*;
+
+use super::channel::{Channel, Tamper};
+use crate::claims::Claim;
+use crate::extension::E;
+use crate::field::F;
+use crate::merkle::{self, Tree};
+use crate::narrow;
+use crate::ntt::Domain;
+use crate::params::Matrix;
+
+/// The values of a block.
+#[derive(Debug, Clone)]
+pub(crate) enum Data {
+    /// int16 values.
+    Narrow(Vec<i16>),
+    /// Any field elements.
+    Wide(Vec<F>),
+}
+
+impl Data {
+    fn get(&self, index: usize) -> F {
+        match self {
+            Self::Narrow(values) => {
+                values.get(index).map_or(F::ZERO, |value| F::from_i64(i64::from(*value)))
+            }
+            Self::Wide(values) => values.get(index).copied().unwrap_or(F::ZERO),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Narrow(values) => values.len(),
+            Self::Wide(values) => values.len(),
+        }
+    }
+
+    /// Values `from..to`, cut at the end.
+    fn slice(&self, from: usize, to: usize) -> Part<'_> {
+        match self {
+            Self::Narrow(v) => Part::Narrow(&v[from.min(v.len())..to.min(v.len())]),
+            Self::Wide(v) => Part::Wide(&v[from.min(v.len())..to.min(v.len())]),
+        }
+    }
+}
+
+/// A run of a block's values.
+enum Part<'a> {
+    Narrow(&'a [i16]),
+    Wide(&'a [F]),
+}
+
+impl Part<'_> {
+    /// `out += Σ_i factors[i]·row i`, rows of `out.len()` values.
+    fn combine(&self, factors: &[E], out: &mut [E]) {
+        let width = out.len();
+        match self {
+            Self::Narrow(values) => narrow::combine_rows(values, width, factors, out),
+            Self::Wide(values) => {
+                for (row, factor) in values.chunks(width).zip(factors) {
+                    for (sum, value) in out.iter_mut().zip(row) {
+                        *sum += factor.scale(*value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A commitment that many claims can be opened against at once. The only one here is [`Committed`], Ligero;
+/// another (WHIR, say) would implement this and [`crate::verifier`]'s counterpart, under another profile.
+pub(crate) trait Commitment {
+    /// What the verifier holds.
+    fn root(&self) -> merkle::Digest;
+    /// Proves all claims about its blocks.
+    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>]);
+}
+
+/// A matrix with its code words and tree.
+pub(crate) struct Committed {
+    pub(crate) matrix: Matrix,
+    blocks: Vec<Data>,
+    /// Code words, row after row.
+    encoded: Vec<F>,
+    pub(crate) tree: Tree,
+}
+
+/// Columns hashed together, so that rows are read in runs.
+const STRIP: usize = 32;
+/// Rows combined by one thread at a time.
+const PIECE: usize = 64;
+
+impl Committed {
+    /// Commits to blocks in the order of the matrix.
+    pub(crate) fn new(matrix: Matrix, mut blocks: Vec<Data>, tamper: &mut dyn Tamper) -> Self {
+        for (index, data) in blocks.iter_mut().enumerate() {
+            // Blocks of at least a row are held as whole rows, so that combinations see whole rows.
+            if matrix.blocks[index].log_size >= matrix.log_columns {
+                let size = matrix.places[index].rows * matrix.columns();
+                match data {
+                    Data::Narrow(values) => values.resize(size, 0),
+                    Data::Wide(values) => values.resize(size, F::ZERO),
+                }
+            }
+        }
+        let length = 1_usize << matrix.log_length();
+        let domain = Domain::new(matrix.log_length());
+        let mut encoded = vec![F::ZERO; matrix.rows * length];
+        encoded.par_chunks_exact_mut(length).enumerate().for_each(|(row, word)| {
+            fill_row(&matrix, &blocks, row, word);
+            domain.evaluate(word, matrix.columns());
+        });
+        tamper.code_words(&mut encoded, length);
+        let strips = (0..length / STRIP).into_par_iter().map(|strip| {
+            let mut columns = vec![0_u8; STRIP * matrix.rows * 8];
+            for row in 0..matrix.rows {
+                let run = &encoded[row * length + strip * STRIP..][..STRIP];
+                for (column, value) in run.iter().enumerate() {
+                    let place = (column * matrix.rows + row) * 8;
+                    columns[place..place + 8].copy_from_slice(&value.to_u64().to_le_bytes());
+                }
+            }
+            columns.chunks_exact(matrix.rows * 8).map(merkle::leaf).collect::<Vec<_>>()
+        });
+        let tree = Tree::new(strips.flatten_iter().collect());
+        Self { matrix, blocks, encoded, tree }
+    }
+
+    /// The message of a row: its values before encoding.
+    pub(crate) fn row(&self, row: usize) -> Vec<F> {
+        let mut values = vec![F::ZERO; self.matrix.columns()];
+        fill_row(&self.matrix, &self.blocks, row, &mut values);
+        values
+    }
+
+    /// `Σ_b Σ_i factors_b[i]·row_i of block b` over blocks of at least a row, one factor per row.
+    pub(crate) fn combine_blocks(&self, jobs: &[(usize, Vec<E>)]) -> Vec<E> {
+        let columns = self.matrix.columns();
+        let pieces: Vec<(usize, usize, &[E])> = jobs
+            .iter()
+            .flat_map(|(block, factors)| {
+                let chunks = factors.chunks(PIECE).enumerate();
+                chunks.map(|(chunk, factors)| (*block, chunk * PIECE, factors))
+            })
+            .collect();
+        let sums = pieces.par_iter().fold(Vec::new, |mut sum: Vec<E>, (block, row, factors)| {
+            sum.resize(columns, E::ZERO);
+            let part = self.blocks[*block].slice(row * columns, (row + factors.len()) * columns);
+            part.combine(factors, &mut sum);
+            sum
+        });
+        sums.reduce(Vec::new, |mut a, b| {
+            a.resize(columns, E::ZERO);
+            add(&mut a, &b);
+            a
+        })
+    }
+
+    /// `Σ_i factors[i]·row_i` over all rows.
+    pub(crate) fn combine_all(&self, factors: &[E]) -> Vec<E> {
+        let large = |index: &usize| self.matrix.blocks[*index].log_size >= self.matrix.log_columns;
+        let jobs: Vec<(usize, Vec<E>)> = (0..self.blocks.len())
+            .filter(large)
+            .map(|index| {
+                let place = self.matrix.places[index];
+                (index, factors[place.row..place.row + place.rows].to_vec())
+            })
+            .collect();
+        let mut out = self.combine_blocks(&jobs);
+        out.resize(self.matrix.columns(), E::ZERO);
+        let small_from: usize = jobs.iter().map(|(index, _)| self.matrix.places[*index].rows).sum();
+        for (row, factor) in factors.iter().enumerate().skip(small_from) {
+            for (sum, value) in out.iter_mut().zip(self.row(row)) {
+                *sum += factor.scale(value);
+            }
+        }
+        out
+    }
+
+    /// One column of the code words, as bytes.
+    pub(crate) fn column(&self, position: usize) -> Vec<u8> {
+        let length = 1 << self.matrix.log_length();
+        let rows = 0..self.matrix.rows;
+        rows.flat_map(|row| self.encoded[row * length + position].to_u64().to_le_bytes()).collect()
+    }
+}
+
+/// Adds one vector to another.
+pub(crate) fn add(out: &mut [E], other: &[E]) {
+    for (sum, value) in out.iter_mut().zip(other) {
+        *sum += *value;
+    }
+}
+
+/// Writes the message of one row to the front of `word`.
+fn fill_row(matrix: &Matrix, blocks: &[Data], row: usize, word: &mut [F]) {
+    for ((data, block), place) in blocks.iter().zip(&matrix.blocks).zip(&matrix.places) {
+        if !(place.row..place.row + place.rows).contains(&row) {
+            continue;
+        }
+        let small = block.log_size < matrix.log_columns;
+        let from = if small { 0 } else { (row - place.row) * matrix.columns() };
+        let count = if small { data.len() } else { matrix.columns() };
+        for step in 0..count {
+            word[place.offset + step] = data.get(from + step);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Opens many claims on one matrix with one combination of its rows.
+
+use super::channel::Channel;
+use super::commit::{Commitment, Committed};
+use super::sumcheck;
+use crate::claims::{self, Claim, Group};
+use crate::extension::E;
+use crate::layout::log2_ceil;
+use crate::merkle::Digest;
+use crate::mle;
+
+impl Commitment for Committed {
+    fn root(&self) -> Digest {
+        self.tree.root()
+    }
+
+    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>]) {
+        open(channel, self, claims);
+    }
+}
+
+/// Proves all claims. The verifier's side, with the argument, is `verifier/opening.rs`.
+fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>]) {
+    let matrix = &committed.matrix;
+    let by_claim = channel.challenge().powers(all.len());
+    let groups = claims::groups(matrix, all);
+    let mut pairs: Vec<(Vec<E>, Vec<E>)> = groups
+        .iter()
+        .map(|group| match group {
+            Group::Large { columns, claims } => {
+                let job = |index: &usize| {
+                    let claim = &all[*index];
+                    (claim.block, claims::row_factors(matrix, claim, by_claim[*index]))
+                };
+                let jobs: Vec<_> = claims.iter().map(job).collect();
+                (mle::eq_table(columns), committed.combine_blocks(&jobs))
+            }
+            Group::Row { row, claims } => {
+                let mut weights = vec![E::ZERO; matrix.columns()];
+                for index in claims {
+                    let claim = &all[*index];
+                    let table = mle::scaled_eq_table(&claim.point, by_claim[*index]);
+                    let offset = matrix.places[claim.block].offset;
+                    for (sum, weight) in weights[offset..].iter_mut().zip(table) {
+                        *sum += weight;
+                    }
+                }
+                (weights, committed.row(*row).into_iter().map(E::from).collect())
+            }
+        })
+        .collect();
+    let vectors: Vec<Vec<E>> = pairs.iter().map(|(_, vector)| vector.clone()).collect();
+    let point = sumcheck::products(channel, "column round", matrix.log_columns, &mut pairs);
+    channel.send("column values", pairs.iter().map(|(_, vector)| vector[0]).collect());
+
+    let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.rows)));
+    let proximity = committed.combine_all(&random[..matrix.rows]);
+    channel.send("proximity value", vec![mle::evaluate(&proximity, &point)]);
+
+    let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
+    let mut combination = vec![E::ZERO; matrix.columns()];
+    for (vector, weight) in vectors.iter().chain([&proximity]).zip(&by_group) {
+        for (sum, value) in combination.iter_mut().zip(vector) {
+            *sum += *weight * *value;
+        }
+    }
+    channel.send("combination", combination);
+    let positions = channel.transcript.positions(matrix.queries, matrix.log_length());
+    for position in &positions {
+        channel.send_last("column", committed.column(*position));
+    }
+    let path = committed.tree.open(&positions);
+    channel.send_last("path", path.concat());
+}

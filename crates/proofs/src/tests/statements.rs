@@ -1,0 +1,209 @@
+//! One honest proof against other statements, other models and damaged bytes: all rejected.
+
+use super::models::{self, Rng};
+use crate::field::MODULUS;
+use crate::model::{Architecture, Kind};
+use crate::prover::{Prepared, Proof};
+use crate::verifier::verify;
+use crate::{Header, Statement};
+
+struct Case {
+    prepared: Prepared,
+    input: Vec<i16>,
+    proof: Proof,
+}
+
+const CONTEXT: &[u8] = b"process 7, nonce 1";
+
+fn case(model: &models::Model, batch: usize) -> Case {
+    let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let input = model.input(batch, 9);
+    let proof = prepared.prove(&input, batch, CONTEXT).unwrap();
+    Case { prepared, input, proof }
+}
+
+impl Case {
+    fn statement(&self) -> Statement<'_> {
+        Statement { batch: 1, input: &self.input, output: &self.proof.output, context: CONTEXT }
+    }
+
+    fn accepts(&self, proof: &[u8]) -> bool {
+        verify(self.prepared.header(), &self.statement(), proof).is_ok()
+    }
+}
+
+/// §4.1, 22: context, input, output and batch are part of what is proved.
+#[test]
+fn a_proof_is_for_one_statement() {
+    let case = case(&models::mlp([5, 4, 3, 2]), 1);
+    let header = case.prepared.header();
+    let honest = case.statement();
+    verify(header, &honest, &case.proof.bytes).unwrap();
+    assert!(
+        verify(header, &Statement { context: b"process 8", ..honest }, &case.proof.bytes).is_err()
+    );
+    for index in 0..case.input.len() {
+        let mut input = case.input.clone();
+        input[index] ^= 1;
+        assert!(verify(header, &Statement { input: &input, ..honest }, &case.proof.bytes).is_err());
+    }
+    for index in 0..honest.output.len() {
+        let mut output = honest.output.to_vec();
+        output[index] ^= 1;
+        assert!(
+            verify(header, &Statement { output: &output, ..honest }, &case.proof.bytes).is_err()
+        );
+    }
+    for batch in [0, 2, usize::MAX] {
+        assert!(verify(header, &Statement { batch, ..honest }, &case.proof.bytes).is_err());
+    }
+}
+
+/// §4.3, 4, 13, 17, 23: anything else in the architecture is another model, and its digest is another.
+#[test]
+fn a_proof_is_for_one_model() {
+    let model = models::everything();
+    let case = case(&model, 1);
+    let header = case.prepared.header();
+    verify(header, &case.statement(), &case.proof.bytes).unwrap();
+    let original = &model.architecture;
+    let mut others: Vec<Architecture> = Vec::new();
+    let mut change = |edit: &dyn Fn(&mut Architecture)| {
+        let mut architecture = original.clone();
+        edit(&mut architecture);
+        // Only what a decoder accepts can be a header.
+        if let Ok(valid) = Architecture::from_bytes(&architecture.to_bytes()) {
+            others.push(valid);
+        }
+    };
+    for op in 0..original.ops().len() {
+        change(&|a| a.ops[op].multipliers[0] += 1);
+        change(&|a| a.ops[op].shift = 32);
+        change(&|a| a.ops[op].table = (a.ops[op].table + 1) % 3);
+    }
+    change(&|a| a.tables[0].values[4001] += 1);
+    change(&|a| a.tables[1].q_lo += 1);
+    change(&|a| a.ops[2].kind = Kind::Add { other: 2, scales: [-5, 3] });
+    change(&|a| a.ops.swap(2, 3));
+    change(&|a| a.tensors[0].hi += 1);
+    assert!(others.len() > 20);
+    for architecture in others {
+        let other = Header { architecture, ..header.clone() };
+        assert_ne!(other.digest(), header.digest());
+        assert!(verify(&other, &case.statement(), &case.proof.bytes).is_err());
+    }
+    let mut other = header.clone();
+    other.weight_root[0] ^= 1;
+    assert!(verify(&other, &case.statement(), &case.proof.bytes).is_err());
+}
+
+/// §4.13: a square layer and its transpose have equal sizes and different commitments.
+#[test]
+fn a_transposed_layer_is_another_model() {
+    let mut model = models::dense(6, 6, false);
+    let case = case(&model, 1);
+    let weights = model.weights[0].weights.clone();
+    for (index, weight) in weights.iter().enumerate() {
+        model.weights[0].weights[index % 6 * 6 + index / 6] = *weight;
+    }
+    let transposed = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    assert_ne!(transposed.header().digest(), case.prepared.header().digest());
+    assert!(verify(transposed.header(), &case.statement(), &case.proof.bytes).is_err());
+}
+
+/// §4.12, 20: no byte is free, nothing may follow, nothing may be missing.
+#[test]
+fn damaged_proofs_are_rejected() {
+    let case = case(&models::dense(3, 2, false), 1);
+    let proof = &case.proof.bytes;
+    assert!(case.accepts(proof));
+    assert!(!case.accepts(&[]) && !case.accepts(&[&proof[..], &[0]].concat()));
+    let mut rng = Rng(1);
+    for _ in 0..200 {
+        assert!(!case.accepts(&proof[..rng.below(proof.len())]));
+    }
+    // The whole interactive part, then one byte in 41 of the columns and paths (all of them: slow test).
+    let places = (0..3000).chain((3000..proof.len()).step_by(41));
+    for place in places.filter(|place| *place < proof.len()) {
+        let mut damaged = proof.clone();
+        damaged[place] ^= 1 << (place % 8);
+        assert!(!case.accepts(&damaged), "byte {place}");
+    }
+}
+
+/// Every byte of a proof, one at a time.
+#[test]
+#[ignore = "slow: one verification per byte"]
+fn every_byte_flip_is_rejected() {
+    let case = case(&models::dense(3, 2, false), 1);
+    for place in 0..case.proof.bytes.len() {
+        let mut damaged = case.proof.bytes.clone();
+        damaged[place] ^= 1 << (place % 8);
+        assert!(!case.accepts(&damaged), "byte {place}");
+    }
+}
+
+/// §4.12: x and x + p are one element; only x is accepted.
+#[test]
+fn elements_have_one_encoding() {
+    let case = case(&models::dense(3, 2, false), 1);
+    let proof = &case.proof.bytes;
+    let mut tried = 0;
+    for place in (32..proof.len() - 8).step_by(8) {
+        let word = u64::from_le_bytes(proof[place..place + 8].try_into().unwrap());
+        if let Some(alias) = word.checked_add(MODULUS) {
+            let mut damaged = proof.clone();
+            damaged[place..place + 8].copy_from_slice(&alias.to_le_bytes());
+            assert!(!case.accepts(&damaged));
+            tried += 1;
+        }
+    }
+    assert!(tried > 50, "{tried} aliases");
+}
+
+/// Random mutations of proofs and headers: no panic, no acceptance.
+fn fuzz(rounds: usize, seed: u64) {
+    let case = case(&models::dense(3, 2, false), 1);
+    let header = case.prepared.header().to_bytes();
+    let mut rng = Rng(seed);
+    for round in 0..rounds {
+        let mut proof = case.proof.bytes.clone();
+        for _ in 0..=rng.below(3) {
+            let place = if rng.below(2) == 0 { rng.below(proof.len()) } else { rng.below(2000) };
+            match rng.below(6) {
+                0 => proof[place] = rng.next() as u8,
+                1 => proof[place] ^= 1 << rng.below(8),
+                2 => proof.truncate(place.max(1)),
+                3 => proof.insert(place, rng.next() as u8),
+                4 => {
+                    proof.remove(place);
+                }
+                _ => {
+                    let other = rng.below(proof.len());
+                    proof.swap(place, other);
+                }
+            }
+            if proof.len() < 2001 {
+                break;
+            }
+        }
+        assert!(proof == case.proof.bytes || !case.accepts(&proof), "round {round} of seed {seed}");
+        let mut damaged = header.clone();
+        let place = rng.below(damaged.len().min(64));
+        damaged[place] ^= 1 << rng.below(8);
+        if let Ok(other) = Header::from_bytes(&damaged) {
+            assert!(verify(&other, &case.statement(), &case.proof.bytes).is_err());
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_mutations() {
+    fuzz(10_000, 1);
+}
+
+#[test]
+#[ignore = "slow: a million mutations"]
+fn a_million_mutations() {
+    fuzz(1_000_000, 2);
+}

@@ -1,0 +1,99 @@
+//! The verifier: total, without `unsafe`, and with nothing taken from the proof but field elements and
+//! hashes. Which operations there are, how large everything is and how many columns are opened follows from
+//! the registered header and the batch.
+//!
+//! Memory is bounded by the statement's size plus one row of the commitments; time by the same plus the
+//! tables.
+
+mod channel;
+mod gkr;
+mod layers;
+mod leaves;
+mod opening;
+mod public;
+mod sumcheck;
+
+use channel::{Channel, Reader};
+use opening::Commitment;
+
+use crate::claims::Claim;
+use crate::error::{ProofError, Result};
+use crate::extension::E;
+use crate::forward;
+use crate::header::{Header, Statement};
+use crate::layout::{self, Column};
+
+/// Checks a proof.
+///
+/// # Errors
+/// [`ProofError::Rejected`] when the proof does not convince, [`ProofError::InvalidData`] when the
+/// statement itself does not fit the model.
+pub fn verify(header: &Header, statement: &Statement<'_>, proof: &[u8]) -> Result<()> {
+    let architecture = &header.architecture;
+    statement.check(architecture)?;
+    let batch = statement.batch;
+    // Every public number is in its range; the cells are needed below.
+    let input = forward::padded(architecture.input(), batch, statement.input)?;
+    let output = forward::padded(architecture.output(), batch, statement.output)?;
+
+    let mut reader = Reader::new(statement.transcript(&header.digest()), proof);
+    let root = reader.receive_digest("columns root")?;
+    let found = converse(&mut reader, header, batch, &output)?;
+    let mut columns = found.columns;
+    for (tensor, point, value) in found.tensors {
+        if let Some(op) = tensor.checked_sub(1) {
+            let block = layers::output_block(architecture, batch, op)?;
+            columns.push(Claim { block, point, value });
+        } else {
+            let claimed = public::evaluate(&input, &point);
+            reader.zero(&(claimed - value), "the input is another one")?;
+        }
+    }
+    header.column_matrix(batch).verify(&mut reader, &root, &columns)?;
+    if !found.weights.is_empty() {
+        header.weight_matrix().verify(&mut reader, &header.weight_root, &found.weights)?;
+    }
+    reader.finish()
+}
+
+/// The claims that remain after everything but the openings.
+struct Found<V> {
+    columns: Vec<Claim<V>>,
+    weights: Vec<Claim<V>>,
+    tensors: Vec<(usize, Vec<E>, V)>,
+}
+
+/// Everything between the commitment and the openings.
+fn converse<C: Channel>(
+    channel: &mut C,
+    header: &Header,
+    batch: usize,
+    output: &[i16],
+) -> Result<Found<C::Value>> {
+    let architecture = &header.architecture;
+    let folding = channel.challenge();
+    let alpha = channel.challenge();
+    let segments = layout::segments(architecture, batch);
+    let leaves = gkr::verify(channel, layout::log2_ceil(segments.len))?;
+    let blocks = layout::columns(architecture, batch);
+    let values = channel.receive("look-up columns", blocks.len())?;
+    leaves::check(channel, architecture, &segments, &leaves, &blocks, &values, folding, alpha)?;
+
+    let mut claims = layers::Claims { tensors: Vec::new(), weights: Vec::new() };
+    for index in 0..architecture.ops().len() {
+        let log = layout::tensor_log(&architecture.tensors()[index + 1], batch);
+        let sum = layers::scaled(architecture, &blocks, &values, index);
+        layers::verify(channel, header, batch, index, sum, &leaves.point[..log], &mut claims)?;
+    }
+    claims.tensors.push(public::bind_output(channel, architecture, batch, output)?);
+    let with_point = |(block, (shape, value)): (usize, (&(Column, layout::Block), C::Value))| {
+        Claim { block, point: leaves.point[..shape.1.log_size].to_vec(), value }
+    };
+    let columns = blocks.iter().zip(values).enumerate().map(with_point).collect();
+    Ok(Found { columns, weights: claims.weights, tensors: claims.tensors })
+}
+
+/// What a broken layout would be; never the proof's fault.
+fn missing() -> ProofError {
+    ProofError::Rejected("BUG: a block that the layout does not have")
+}

@@ -1,0 +1,1 @@
+"""Outbound requests of guests, made by the operator's broker: `maxwell.request`."""
