@@ -172,6 +172,36 @@ def test_many_operations_are_refused() -> None:
     assert "70 operations" in refused(recipe.bytes(name)).message
 
 
+@pytest.mark.parametrize("weight_of", [3e38, 1e30, 1e-30, 1e-44, 0.0])
+@pytest.mark.parametrize("bias_of", [0.0, 3e38, 1e-40])
+@pytest.mark.parametrize("op", ["Relu", "Sigmoid", "Gelu"])
+def test_absurd_magnitudes_are_a_model_or_an_error(
+    weight_of: float, bias_of: float, op: str
+) -> None:
+    """Warnings are errors here: nothing overflows on the way."""
+    recipe = Recipe(["N", 40]).constant("w", np.full((40, 3), weight_of, np.float32))
+    recipe.constant("b", np.full(3, bias_of, np.float32))
+    recipe.node("Gemm", "x", "w", "b", to="g").node(op, "g")
+    try:
+        network = recipe.network()
+    except ProofError as error:
+        outcome = error.code, "n_g" in error.message
+    else:
+        outcome = "MX1704", True
+        assert np.isfinite(network.run(np.ones((1, 40), np.float32))).all()
+    assert outcome == ("MX1704", True)
+
+
+@pytest.mark.parametrize(
+    "dtype", [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT8, TensorProto.INT64]
+)
+def test_cells_in_typed_fields_are_read(dtype: int) -> None:
+    model = Recipe(["N", 4]).node("Relu", "x").model()
+    model.graph.initializer.append(helper.make_tensor("c", dtype, [2, 2], [1, 2, 3, -4]))
+    graph = parse_onnx(model.SerializeToString())
+    assert graph.constants["c"].tolist() == [[1, 2], [3, -4]]
+
+
 def test_files_that_are_none(tmp_path: Path) -> None:
     empty = tmp_path / "empty.onnx"
     empty.write_bytes(b"")

@@ -17,7 +17,7 @@ def load_array(path: Path) -> NDArray[np.generic]:
     """Returns the array of a `.npy` file; pickles are refused.
 
     Raises:
-        ProofError: MX1605 when it cannot be read or is no such file.
+        ProofError: MX1705 when it cannot be read or is no such file.
     """
     import numpy as np
 
@@ -31,6 +31,6 @@ def load_array(path: Path) -> NDArray[np.generic]:
     except (OSError, ValueError, EOFError, SyntaxError, MemoryError, OverflowError) as error:
         raise ProofError(
             f"cannot read {path}: {error}",
-            code="MX1605",
+            code="MX1705",
             hint='save it with numpy.save("x.npy", x)',
         ) from error

@@ -15,7 +15,18 @@ import numpy as np
 
 from maxwell.errors import ProofError
 from maxwell.proofs.flow import AddPart, ConvPart, DensePart, Flow, PoolPart, SamePart, Step
-from maxwell.proofs.quantise import Clamp, Curve, Fn, Grid, Snap, apply, apply_all, own_step
+from maxwell.proofs.quantise import (
+    GRID_MAX,
+    GRID_MIN,
+    Clamp,
+    Curve,
+    Fn,
+    Grid,
+    Snap,
+    apply,
+    apply_all,
+    own_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,10 +115,16 @@ def calibrate(flow: Flow, samples: NDArray[np.floating], options: Options) -> No
     for step in flow.steps:
         before = linear(step, tensors)
         if _needs_fine_step(step):
-            step.fine_step = _magnitude(before, options) / FINE_STEPS or 1.0 / FINE_STEPS
+            magnitude = _magnitude(before, options) or 1.0
+            step.fine_step = min(max(magnitude / FINE_STEPS, GRID_MIN), GRID_MAX)
         after = apply_all(step.fns, before)
         if step.grid is None:
-            step.fns.append(Snap(_grid(after, options)))
+            try:
+                step.fns.append(Snap(_grid(after, options)))
+            except ProofError as error:
+                raise ProofError(
+                    f"{step.where}: {error.message}", code=error.code, hint=error.hint
+                ) from error
         tensors.append(after)
 
 

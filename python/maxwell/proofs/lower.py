@@ -43,6 +43,8 @@ from maxwell.proofs.model import (
     Table,
 )
 from maxwell.proofs.quantise import (
+    GRID_MAX,
+    GRID_MIN,
     MULTIPLIER_BITS,
     Snap,
     multipliers,
@@ -185,7 +187,8 @@ def _lower_step(
     op, block, ratios = _linear_op(step, grid.scale, options)
     bounds = accumulator_bounds(op, ranges, block)
     unit = _widened(unit, [r * b for r, b in zip(ratios, bounds, strict=True)], free=free)
-    scaled = [float(np.float32(ratio) / np.float32(unit)) for ratio in ratios]
+    with np.errstate(all="ignore"):  # `multipliers` refuses what is not a number
+        scaled = [float(np.float32(ratio) / np.float32(unit)) for ratio in ratios]
     chosen, shift = multipliers(scaled, bounds, bits=bits)
     if len(set(chosen)) == 1:
         chosen = chosen[:1]
@@ -230,7 +233,8 @@ def _linear_op(
     ints, scales = _weights(step.weights, axis, options, step.where)
     channels = ints.shape[axis]
     # Single precision, factor by factor: the ratio that onnxruntime computes.
-    sums = [float(np.float32(scale) * np.float32(s)) for s in scales]
+    with np.errstate(all="ignore"):
+        sums = [float(np.float32(scale) * np.float32(s)) for s in scales]
     ratios = sums * channels if len(sums) == 1 else sums
     bias = _bias(step, ratios, scale, scales)
     if isinstance(part, DensePart):
@@ -255,7 +259,9 @@ def _weights(
     real = weights.values.astype(np.float64)
     peaks: NDArray[np.float64] = np.abs(real).max(axis=others if options.per_channel else None)
     peaks = np.where(peaks > 0, peaks, np.float64(top)).reshape(-1)
-    scales = (peaks / top).astype(np.float32).astype(np.float64)
+    if float(peaks.max()) / top > GRID_MAX:
+        raise refuse(where, f"weights reach ±{float(peaks.max()):.3g}", code="MX1704")
+    scales = np.maximum(peaks / top, GRID_MIN).astype(np.float32).astype(np.float64)
     shape = [1] * real.ndim
     shape[axis] = scales.size
     ints = np.clip(np.rint(real / scales.reshape(shape)), -top, top)
@@ -272,8 +278,10 @@ def _bias(
     if bias.scale is not None and np.allclose(bias.scale, scale * scales, rtol=1e-5, atol=0):
         ints = bias.values.astype(np.int64)
     else:
-        ints = np.rint(bias.real() / np.asarray(sums))
-    if float(np.abs(ints).max()) > BIAS_MAX:
+        real = bias.real()
+        with np.errstate(all="ignore"):
+            ints = np.where(real == 0, 0.0, np.rint(real / np.asarray(sums)))
+    if not float(np.abs(ints).max()) <= BIAS_MAX:
         raise refuse(step.where, "a bias is beyond 2^53 units of its sum", code="MX1704")
     return tuple(int(value) for value in ints)
 

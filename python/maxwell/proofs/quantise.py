@@ -27,6 +27,11 @@ MULTIPLIER_BITS: Final = 13
 """A multiplier of 2^13 is within 2^-14 of its real ratio: 0.008 of a unit at q = 127."""
 
 
+GRID_MIN: Final = 2.0**-60
+GRID_MAX: Final = 2.0**60
+"""Products of two scales then stay within single precision; smaller values count as zero."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """The integers that a real tensor is rounded to."""
@@ -41,11 +46,21 @@ class Grid:
 
     @classmethod
     def symmetric(cls, absmax: float, bits: int = 8) -> Grid:
-        """Returns the grid without zero point that reaches ±`absmax` with `bits` bits."""
+        """Returns the grid without zero point that reaches ±`absmax` with `bits` bits.
+
+        Raises:
+            ProofError: MX1704 for magnitudes that no scale in `GRID_MAX` covers.
+        """
         top = 2 ** (bits - 1) - 1
+        if not absmax / top <= GRID_MAX:
+            raise ProofError(
+                f"values reach ±{absmax:.3g}, beyond any scale",
+                code="MX1704",
+                hint="weights or inputs of this size are a mistake in the model",
+            )
         # All zeroes: any scale will do, and one unit is as good as any.
         scale = float(np.float32(absmax / top)) if absmax > 0 else 1.0
-        return cls(max(scale, float(np.finfo(np.float32).tiny)), 0, -top, top)
+        return cls(max(scale, GRID_MIN), 0, -top, top)
 
     @property
     def range(self) -> tuple[int, int]:
@@ -81,8 +96,10 @@ def grid_of(dtype: np.dtype[np.generic], scale: NDArray[np.generic], zero: int, 
     if dtype.name not in ("int8", "uint8", "int16", "uint16"):
         raise ProofError(f"{where}: quantised to {dtype}", code="MX1702", hint="use int8 or int16")
     value = float(scale.reshape(())[()])
-    if not value > 0 or not math.isfinite(value):
+    if not value > 0:
         raise ProofError(f"{where}: scale {value} is not positive", code="MX1703")
+    if not GRID_MIN <= value <= GRID_MAX:
+        raise ProofError(f"{where}: scale {value:.3g} is absurd", code="MX1704")
     limits = np.iinfo(dtype.name)
     grid = Grid(value, zero, int(limits.min), int(limits.max))
     lo, hi = grid.range
@@ -202,6 +219,12 @@ def multipliers(
         ProofError: MX1704 when no shift gives every live channel a multiplier of at least 2.
     """
     assert len(ratios) == len(bounds)
+    if not all(b == 0 or (r > 0 and math.isfinite(r)) for r, b in zip(ratios, bounds, strict=True)):
+        raise ProofError(
+            "scales of input, weights and output are too far apart",
+            code="MX1704",
+            hint="a scale of the file, or a weight, is a mistake",
+        )
     live = [(r, b) for r, b in zip(ratios, bounds, strict=True) if b > 0] or [(ratios[0], 0)]
     fits: list[int] = []
     for shift in SHIFTS:
