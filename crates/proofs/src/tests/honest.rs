@@ -67,3 +67,15 @@ fn the_forward_pass_agrees_with_the_book() {
         assert_eq!(output, model.oracle(&input, 4), "model {seed}");
     }
 }
+
+/// The format does not drift unnoticed: proving is deterministic, so its bytes have one hash. A change of the
+/// protocol changes them, and must change the protocol's label or version too.
+#[test]
+fn bytes_are_those_of_version_1() {
+    let model = models::everything();
+    let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let proof = prepared.prove(&model.input(2, 1), 2, b"vector").unwrap();
+    let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex()[..16].to_owned();
+    let found = [hash(&prepared.header().to_bytes()), hash(&proof.bytes)];
+    assert_eq!(found, ["47f102934a870fdd", "11e9ef21dba2010d"]);
+}
