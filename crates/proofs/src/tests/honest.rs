@@ -38,6 +38,16 @@ fn every_operation() {
     check(&models::everything(), 3);
 }
 
+/// Nothing to commit to: the weight matrix has no rows, and is not opened.
+#[test]
+fn a_model_without_weights() {
+    let ops = vec![
+        (Kind::AvgPool { window: models::window([2, 2], [2, 2], [0; 4]) }, 0, false),
+        (Kind::Table, 1, false),
+    ];
+    check(&models::build(&[2, 4, 4], ops, &[(0, 127)], 3), 2);
+}
+
 /// Differential: the padded forward pass against the oracle, on 10^4 inputs of 2,500 random models whose
 /// weights and inputs are often corners.
 #[test]
