@@ -125,7 +125,10 @@ impl Committed {
                     columns[place..place + 8].copy_from_slice(&value.to_u64().to_le_bytes());
                 }
             }
-            columns.chunks_exact(matrix.rows * 8).map(merkle::leaf).collect::<Vec<_>>()
+            let bytes = matrix.rows * 8;
+            (0..STRIP)
+                .map(|c| merkle::leaf(&columns[c * bytes..(c + 1) * bytes]))
+                .collect::<Vec<_>>()
         });
         let tree = Tree::new(strips.flatten_iter().collect());
         Self { matrix, blocks, encoded, tree }

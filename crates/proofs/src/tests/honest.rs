@@ -38,6 +38,16 @@ fn every_operation() {
     check(&models::everything(), 3);
 }
 
+/// Nothing to commit to: the weight matrix has no rows, and is not opened.
+#[test]
+fn a_model_without_weights() {
+    let ops = vec![
+        (Kind::AvgPool { window: models::window([2, 2], [2, 2], [0; 4]) }, 0, false),
+        (Kind::Table, 1, false),
+    ];
+    check(&models::build(&[2, 4, 4], ops, &[(0, 127)], 3), 2);
+}
+
 /// Differential: the padded forward pass against the oracle, on 10^4 inputs of 2,500 random models whose
 /// weights and inputs are often corners.
 #[test]
@@ -66,4 +76,16 @@ fn the_forward_pass_agrees_with_the_book() {
         let output = crate::forward::unpadded(model.architecture.output(), 4, &trace.tensors[2]);
         assert_eq!(output, model.oracle(&input, 4), "model {seed}");
     }
+}
+
+/// The format does not drift unnoticed: proving is deterministic, so its bytes have one hash. A change of the
+/// protocol changes them, and must change the protocol's label or version too.
+#[test]
+fn bytes_are_those_of_version_1() {
+    let model = models::everything();
+    let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let proof = prepared.prove(&model.input(2, 1), 2, b"vector").unwrap();
+    let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex()[..16].to_owned();
+    let found = [hash(&prepared.header().to_bytes()), hash(&proof.bytes)];
+    assert_eq!(found, ["47f102934a870fdd", "11e9ef21dba2010d"]);
 }
