@@ -332,7 +332,9 @@ def test_the_fit_finds_the_constants_of_a_plant() -> None:
 
     # Method: a one-node model with known constants and a load that steps.
     r, c, t_c = 0.2, 300.0, 45.0
-    t, temperatures, powers = [], [], []
+    t: list[float] = []
+    temperatures: list[float] = []
+    powers: list[float] = []
     for second in range(600):
         watts = 300.0 if (second // 100) % 2 else 120.0
         t.append(float(second))
