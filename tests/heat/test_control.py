@@ -245,11 +245,11 @@ def test_quarantine_needs_three_witnesses() -> None:
     assert not q.accuse(0, 1, 9)
     assert not q.accuse(1, 1, 9), "one witness is one witness"
     assert not q.accuse(2, 2, 9)
-    assert not q.accuse(70_000, 3, 9), "accusations age"
-    assert not q.accuse(70_001, 4, 9)
-    assert q.accuse(70_002, 5, 9)
-    assert q.holds(70_003, 9)
-    assert not q.holds(700_003, 9)
+    assert not q.accuse(190_000, 3, 9), "accusations age"
+    assert not q.accuse(190_001, 4, 9)
+    assert q.accuse(190_002, 5, 9)
+    assert q.holds(190_003, 9)
+    assert not q.holds(800_003, 9)
     assert not q.accuse(0, 8, 8), "nobody accuses itself"
 
 

@@ -2,7 +2,7 @@
 
 An ordinary distress stops after four hops, about 120 nodes, and is handed on once by each of
 them: a thousand nodes that fail together must not flood the others. A zone alarm has no hop
-limit and is sent eighteen times by everyone it reaches. Queue: sixteen rumours, the
+limit and is sent at least twelve times by everyone it reaches. Queue: sixteen rumours, the
 shortest time to trip first; one distress per node and minute; a packet holds eight.
 """
 
@@ -42,8 +42,9 @@ RUMOUR_BYTES: Final = SIGNED_BYTES + TAIL.size
 QUEUE_MAX: Final = 16
 PER_PACKET_MAX: Final = 8
 SEEN_MAX: Final = 1_024
-SMALL_CLUSTER: Final = 120
-ALARM_COPIES_MIN: Final = 6 * FAN_OUT
+SMALL_CLUSTER: Final = 30
+ALARM_COPIES_MIN: Final = 4 * FAN_OUT
+ALARM_COPIES_SMALL: Final = 6 * FAN_OUT
 HOPS_MAX: Final = 64
 """A zone alarm in more hops than this is a loop, not news."""
 
@@ -70,12 +71,13 @@ class Rumour:
 
 
 def alarm_copies(nodes: int) -> int:
-    """Returns how often each node sends a zone alarm: 4·log10(n + 1), and never less than 18.
+    """Returns how often each node sends a zone alarm: 4·log10(n + 1), and never less than twelve.
 
-    memberlist's rule alone leaves a node of ten uninformed in one of five runs at 30 % loss;
-    eighteen copies are six rounds.
+    memberlist's rule alone leaves a node of ten uninformed in one of five runs at 30 % loss:
+    small clusters send eighteen copies, six rounds.
     """
-    return max(ALARM_COPIES_MIN, ceil(4 * log10(nodes + 1)))
+    least = ALARM_COPIES_SMALL if nodes <= SMALL_CLUSTER else ALARM_COPIES_MIN
+    return max(least, ceil(4 * log10(nodes + 1)))
 
 
 class DistressPlane:
@@ -99,6 +101,7 @@ class DistressPlane:
         "_rng",
         "_seen",
         "_verifier",
+        "_zones",
         "nodes",
     )
 
@@ -120,6 +123,7 @@ class DistressPlane:
         self._seen: OrderedDict[tuple[int, int, int], None] = OrderedDict()
         self._last: OrderedDict[tuple[int, bool], int] = OrderedDict()
         self._deck: list[int] = []
+        self._zones: dict[int, int] = {}
         self.nodes = 1
         """How many nodes there are, for the number of copies."""
 
@@ -215,7 +219,12 @@ class DistressPlane:
                 counters.forged += 1
             return None
         if alarm:
-            copies = alarm_copies(self.nodes)
+            # A second alarm of the same zone tells little: it is handed on once.
+            known = now_ms - self._zones.get(entry.zone, -self._interval_ms) < self._interval_ms
+            copies = FAN_OUT if known else alarm_copies(self.nodes)
+            self._zones[entry.zone] = now_ms
+            if len(self._zones) > SEEN_MAX:
+                del self._zones[next(iter(self._zones))]
         else:
             copies = self._relay_copies() if hops + 1 < HOP_LIMIT else 0
         return Rumour(
@@ -223,7 +232,7 @@ class DistressPlane:
         )
 
     def _relay_copies(self) -> int:
-        """Three; in a cluster that four hops cover anyway, as many as of an alarm."""
+        """Three; in a small cluster, which four hops cover anyway, as many as of an alarm."""
         return alarm_copies(self.nodes) if self.nodes <= SMALL_CLUSTER else FAN_OUT
 
     def tick(self, now_ms: int, peers: Sequence[int]) -> list[tuple[int, bytes, int]]:

@@ -85,6 +85,7 @@ REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
 SEEDS_MAX: Final = 16
+ACCUSATIONS_MAX: Final = 64
 KNOCK: Final = 1 / 16
 """Chance, each second, of a message of one entry to a node of the first hour."""
 WATCH_TURNS: Final = 3
@@ -176,6 +177,7 @@ class HeatNode:
         self._alarms: dict[int, int] = {}
         self._distress_ticking = False
         self._membership_turn = 0
+        self._accusations: list[bytes] = []
         self.outlets: Callable[[int], float | None] | None = None
         """Reads a neighbour's metered outlet, where there is one."""
         self.on_unknown: Callable[[int, list[int]], None] | None = None
@@ -287,6 +289,7 @@ class HeatNode:
             room = self.limit_w - settings.idle_w - load_w
             self._headroom_w = max(0.0, min(self._headroom_w, room))
         self.admission.step(now_ms, self._headroom_w)
+        self.plane.expire(now_ms)
         self._states(now_ms, dt, h, load_w)
         if self.policy.priced and self.policy.guard:
             self._price_out(now_ms)
@@ -562,6 +565,7 @@ class HeatNode:
             self._mean_heat(now_ms)
         if self.outlets is not None:
             self._watch_outlets(now_ms, self.outlets)
+        self._spread_accusation()
 
     def _mean_heat(self, now_ms: int) -> None:
         """Recomputes h̄ of the view, and the age of what it is made of."""
@@ -611,13 +615,27 @@ class HeatNode:
             if self.witness.check(node, known.seq, known.entry.meter_w, outlet_w):
                 excess = min(65_535, int(abs(outlet_w - known.entry.meter_w)))
                 self._accuse(now_ms, self.node, node)
-                targets = (
-                    {*self.plane.near, *self._rng.sample(list(self.plane.table), 3)}
-                    if len(self.plane.table) >= 3
-                    else set(self.plane.table)
-                )
-                for to in sorted(targets - {node}):
-                    self._send(to, Kind.WITNESS, WITNESS.pack(node, excess))
+                self._tell_accusation(WITNESS.pack(node, excess))
+
+    def _tell_accusation(self, payload: bytes) -> None:
+        """Signs an accusation and queues it: one of the queue is told to two nodes each second."""
+        data = self.packet(Kind.WITNESS, payload, 1)
+        self._pass_on(data + self._signer.sign(data))
+
+    def _pass_on(self, data: bytes) -> None:
+        if len(self._accusations) < ACCUSATIONS_MAX:
+            self._accusations.append(data)
+
+    def _spread_accusation(self) -> None:
+        """Accusations travel as they were signed, so that relays cannot make them up."""
+        if not self._accusations or not self.plane.table:
+            return
+        data = self._accusations.pop(0)
+        peers = list(self.plane.table)
+        for to in self._rng.sample(peers, min(2, len(peers))):
+            self.counters.packets_out += 1
+            self.counters.bytes_out += len(data)
+            self.out.packets.append((to, data))
 
     def _accuse(self, now_ms: int, accuser: int, accused: int) -> None:
         if accused != self.node and self.quarantine.accuse(now_ms, accuser, accused):
@@ -682,7 +700,9 @@ class HeatNode:
             return
         if header.kind == Kind.WITNESS:
             accused, _ = WITNESS.unpack_from(data, HEADER_BYTES)
-            self._accuse(now_ms, header.sender, accused)
+            if self.quarantine.news(now_ms, header.sender, accused):
+                self._accuse(now_ms, header.sender, accused)
+                self._pass_on(data)
             return
         deal = Deal._make(DEAL.unpack_from(data, HEADER_BYTES))
         if deal.other != self.node:
@@ -754,6 +774,10 @@ class HeatNode:
         members = len(self._distressed)
         if members >= self.settings.alarm_members and self._alarms.get(self.zone, 0) <= now_ms:
             self.raise_alarm(now_ms)
+
+    def zone_alarmed(self, now_ms: int) -> bool:
+        """Whether an alarm of this node's zone is in force."""
+        return self._alarms.get(self.zone, 0) > now_ms
 
     def raise_alarm(self, now_ms: int) -> None:
         """Tells the whole cluster that this node's zone is failing."""

@@ -2,8 +2,8 @@
 
 A node's claim of its own power can be checked by its neighbours in two ways: a metered outlet
 (PDU) that they can read, and their own inlet, which the neighbour's heat raises by D·P. Three
-neighbours of one zone that accuse a node within a minute put it into quarantine for ten: no work
-is sent there and its offers are not taken. Ties and malice: one liar cannot quarantine anyone.
+nodes that accuse a node within three minutes put it into quarantine for ten: no work
+is sent there and its offers are not taken. One liar cannot quarantine anyone; three that conspire can.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WITNESSES: Final = 3
-WINDOW_MS: Final = 60_000
+WINDOW_MS: Final = 180_000
 QUARANTINE_MS: Final = 600_000
-ACCUSED_MAX: Final = 64
+ACCUSED_MAX: Final = 256
 OUTLET_W: Final = 30.0
 OUTLET_RATIO: Final = 0.2
 OUTLET_CONFIRM: Final = 6
 """Entries in a row that disagree with the outlet before a node accuses."""
+OUTLET_PAUSE: Final = 120
+"""Entries until the same node is accused again."""
 INLET_K: Final = 0.6
 INLET_FAST_S: Final = 20.0
 INLET_SLOW_S: Final = 600.0
@@ -55,6 +57,13 @@ class Quarantine:
         self._until_ms[accused] = now_ms + QUARANTINE_MS
         return True
 
+    def news(self, now_ms: int, accuser: int, accused: int) -> bool:
+        """Whether an accusation is new, and still counts for something."""
+        if self.holds(now_ms, accused):
+            return False
+        at = self._accusations.get(accused, {}).get(accuser)
+        return at is None or now_ms - at > WINDOW_MS
+
     def holds(self, now_ms: int, node: int) -> bool:
         """Whether a node is in quarantine."""
         return bool(self._until_ms) and self._until_ms.get(node, 0) > now_ms
@@ -85,7 +94,7 @@ class OutletWitness:
         if seq == last:
             return False
         strikes += 1
-        self._strikes[node] = (0 if strikes >= OUTLET_CONFIRM else strikes, seq)
+        self._strikes[node] = (-OUTLET_PAUSE if strikes >= OUTLET_CONFIRM else strikes, seq)
         return strikes >= OUTLET_CONFIRM
 
 

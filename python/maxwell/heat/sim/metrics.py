@@ -271,9 +271,9 @@ class Metrics:
         sim = self._sim
         start_ms = sim.config.scenario.duration_s * 1_000
         alive = [i for i in range(sim.config.nodes) if i not in sim.network.dead]
-        origin = next(
-            (i for i in alive if sim.nodes[i].machine.state in (State.OK, State.WARM)), alive[0]
-        )
+        calm = [i for i in alive if sim.nodes[i].machine.state in (State.OK, State.WARM)]
+        quiet = [i for i in calm if not sim.nodes[i].zone_alarmed(start_ms)]
+        origin = (quiet or calm or alive)[0]
         node = sim.nodes[origin]
         sim.now_ms = start_ms
         before = node._seq  # pyright: ignore[reportPrivateUsage]

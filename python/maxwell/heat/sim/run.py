@@ -44,7 +44,8 @@ def sim_config(
         utilisation: mean load, instead of the scenario's.
         duration_s: simulated seconds, instead of the scenario's.
         fail_ratio: share of nodes that fail, instead of the scenario's.
-        gain: multiplies the loop gain that T_re aims at; 1 is the default, π oscillates.
+        gain: multiplies the slope of the price, and what T_re aims at, so that T_re stays: the
+            loop gain is this much higher. By the theory it oscillates above π.
         keep_trace: for the trace file.
         keep_series: for the picture.
 
@@ -77,7 +78,7 @@ def sim_config(
     settings = HeatSettings()
     if gain != 1.0:
         settings = msgspec.structs.replace(
-            settings, loop_gain=settings.loop_gain * gain, redecide_s_min=0.5
+            settings, kappa=settings.kappa * gain, loop_gain=settings.loop_gain * gain
         )
     return SimConfig(
         nodes=nodes,

@@ -107,7 +107,9 @@ class UdpHeat(asyncio.DatagramProtocol):
         if opened is None:
             return
         header = header_of(opened.data)
-        if header is None or header.sender != opened.sender:
+        # An accusation is passed on as its author signed it; all else is its sender's own.
+        foreign = header is not None and header.sender != opened.sender
+        if header is None or (foreign and header.kind != Kind.WITNESS):
             self.node.counters.malformed += 1
             return
         sender = opened.sender
