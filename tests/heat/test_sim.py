@@ -49,7 +49,8 @@ def check(report: HeatReport) -> None:
     if report.scenario != "partition":
         assert report.entry_age_p99_s <= 6
         assert report.in_degree_min is not None
-        # With 30 % loss and 10 % dead nodes the least seen of a hundred is in 7 to 9 views, of a thousand in 6.
+        # With 30 % loss and 10 % dead nodes the least seen is in 7 to 9 views of a hundred
+        # nodes and in 6 of a thousand.
         assert report.in_degree_min >= min(6 if lossy else 8, report.nodes - 2)
 
 
