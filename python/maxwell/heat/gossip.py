@@ -86,6 +86,7 @@ class HeatPlane:
     __slots__ = (
         "_bans",
         "_counters",
+        "_deck",
         "_floor_ms",
         "_near_turn",
         "_node",
@@ -118,6 +119,7 @@ class HeatPlane:
         self._seen: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._bans: OrderedDict[int, None] = OrderedDict()
         self._near_turn = 0
+        self._deck: list[int] = []
         self._floor_ms = -ENTRY_TTL_MS
         self.proofs: list[bytes] = []
         """Proofs of equivocation found and not yet told, 236 bytes each."""
@@ -312,10 +314,16 @@ class HeatPlane:
         if self.near:
             self._near_turn = (self._near_turn + 1) % len(self.near)
             targets.append(self.near[self._near_turn])
-        others = [node for node in table if node not in targets]
-        wanted = min(FAN_OUT - len(targets), len(others))
-        if wanted > 0:
-            targets += self._rng.sample(others, wanted)
+        # From a shuffled deck: over the seconds that an entry lives it goes to different nodes.
+        for _ in range(2):
+            while self._deck and len(targets) < FAN_OUT:
+                node = self._deck.pop()
+                if node in table and node not in targets:
+                    targets.append(node)
+            if len(targets) == FAN_OUT:
+                break
+            self._deck = list(table)
+            self._rng.shuffle(self._deck)
         return targets
 
     def values(self) -> Iterable[Known]:

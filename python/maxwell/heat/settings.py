@@ -19,7 +19,7 @@ HEAT_JITTER: Final = 0.2
 DISTRESS_TICK_MS: Final = 200
 HOP_LIMIT: Final = 4
 ENTRY_TTL_MS: Final = 10_000
-FRESH_MS: Final = 5_600
+FRESH_MS: Final = 5_750
 """Older entries are forgotten while a dozen fresher ones are in view."""
 FRESH_MIN: Final = 12
 VIEW_SLACK: Final = 8

@@ -2,8 +2,8 @@
 
 A node's claim of its own power can be checked by its neighbours in two ways: a metered outlet
 (PDU) that they can read, and their own inlet, which the neighbour's heat raises by D·P. Three
-nodes that accuse a node within three minutes put it into quarantine for ten: no work
-is sent there and its offers are not taken. One liar cannot quarantine anyone; three that conspire can.
+nodes that accuse a node within three minutes put it into quarantine for ten: no work is sent
+there and its offers are not taken. One liar cannot quarantine anyone; three that conspire can.
 """
 
 from __future__ import annotations
