@@ -523,6 +523,8 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "A commitment that hides weights was opened as often as its randomness allows; one more "
         "proof could tell something about them. Register the model again, which makes new "
         "randomness and a new digest."
+    ),
+    "MX1800": (
         "The heat planes could not do what was asked; the message names the part. Local safety "
         "(power cap, freezing, suspending) does not depend on them."
     ),

@@ -2,7 +2,7 @@
 
 Means with 95 % intervals (Student's t), and paired differences to forced evacuation alone: the
 same seeds, so that what a seed makes easy or hard cancels. Published whatever it is:
-docs/decisions/0012-what-the-price-adds.md.
+docs/decisions/0013-what-the-price-adds.md.
 """
 
 from __future__ import annotations
