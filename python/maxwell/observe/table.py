@@ -290,7 +290,7 @@ def _information_columns(shown: Sequence[ProcessView] | Sequence[ProcessRecord])
         Column(title="bits", cells=[bits(p.bits_q32) for p in shown], rank=1, fixed=8),
         Column(
             title="bits/J",
-            cells=[_per_joule(p.bits_q32 / (1 << 32), p.energy_uj) for p in shown],
+            cells=[_per_joule(max(0, p.bits_q32) / (1 << 32), p.energy_uj) for p in shown],
             rank=1,
             fixed=8,
         ),
