@@ -27,14 +27,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif where == "/v1/drip":
             self.send_response(200)
             self.end_headers()
-            for _ in range(100):
-                try:
-                    self.wfile.write(b".")
-                    self.wfile.flush()
-                except OSError:
-                    break
-                time.sleep(0.05)
-            self.close_connection = True
+            self._drip()
+        elif where == "/v1/drip-and-close":
+            self.send_response(200)
+            self.send_header("connection", "close")
+            self.end_headers()
+            self._drip()
         elif where == "/v1/long":
             self._send(200, b"x" * 300_000)
         elif where == "/v1/garbage":
@@ -47,6 +45,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
         else:
             self._send(200, b"echo:" + body)
+
+    def _drip(self) -> None:
+        for _ in range(100):
+            try:
+                self.wfile.write(b".")
+                self.wfile.flush()
+            except OSError:
+                break
+            time.sleep(0.05)
+        self.close_connection = True
 
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)

@@ -132,6 +132,13 @@ def test_methods_are_the_rules() -> None:
         "0x7f.1",
         "224.0.0.1",
         "255.255.255.255",
+        "[::127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::7f00:1]",
+        "[::ffff:0:127.0.0.1]",
+        "[fec0::1]",
+        "192.0.0.8",
+        "168.63.129.16",
     ],
 )
 def test_local_addresses_are_refused_in_every_spelling(host: str) -> None:

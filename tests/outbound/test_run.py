@@ -5,12 +5,17 @@ Method: guests in real runs against a server on this machine.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from maxwell.config import RequestConfig
 from maxwell.errors import ConfigError
+from maxwell.node.cells import batches_of
+from maxwell.node.wire import Message, encode_frame
+from maxwell.outbound.broker import Answer, Broker
 from outbound.conftest import Server
 from support.fleets import Run, process, run
 from support.guests import REPOSITORY, wasm, write
@@ -97,6 +102,7 @@ def test_an_answer_arrives_and_is_paid(tmp_path: Path, server: Server) -> None:
     [
         ("/v1/hang", ETIMEDOUT, True, {"timeout": "300 ms"}),
         ("/v1/drip", ETIMEDOUT, True, {"timeout": "300 ms"}),
+        ("/v1/drip-and-close", ETIMEDOUT, True, {"timeout": "300 ms"}),
         ("/v1/long", EFBIG, True, {}),
         ("/v1/garbage", EPROTO, True, {}),
         ("/secret", EACCES, False, {}),
@@ -248,3 +254,43 @@ def test_the_sample_program(tmp_path: Path, server: Server) -> None:
     )
     assert result["agent"].exit_code == 0
     assert result.output["agent", "stdout"].endswith(b'\n\necho:{"prompt": "hello"}')
+
+
+def test_a_slow_server_holds_no_thread_of_the_broker(server: Server) -> None:
+    """The library forgets the socket of a connection that the server is to close; we do not."""
+    rule = RequestConfig(name="api", url=server.url, local=True, timeout_ns=300_000_000)
+    broker = Broker({})
+    broker.ask(1, 1, [rule], f"GET {server.url}/v1/drip-and-close".encode())
+    (answer,) = wait_for(broker)
+    assert answer.errno == ETIMEDOUT
+    assert answer.bytes_in < 50, "it was cut long before the server was done"
+
+
+def test_a_secret_that_is_no_header_is_refused_and_not_shown(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = {"secret_headers": {"authorization": "API_KEY"}}
+    request = f"GET {server.url}/v1/chat".encode()
+    monkeypatch.setenv("API_KEY", "s3cr\net")
+    with pytest.raises(ConfigError) as error:
+        ask(tmp_path, asker(request), server.url, rule)
+    assert error.value.code == "MX1016"
+    assert "s3cr" not in str(error.value)
+    monkeypatch.setenv("API_KEY", "s3cret\n")
+    assert ask(tmp_path, asker(request), server.url, rule)["agent"].exit_code == 0
+    assert server.seen[0][2]["authorization"] == "s3cret"
+
+
+def test_many_long_answers_fit_into_frames() -> None:
+    """Frames are cut by bytes too: sixteen answers of 4 MiB are more than one may hold."""
+    messages: list[Message] = [
+        {"op": "answer", "pid": 1, "id": n, "errno": 0, "data": bytes(4 << 20)} for n in range(16)
+    ]
+    batches = list(batches_of(messages))
+    assert [message for batch in batches for message in batch] == messages
+    assert max(len(encode_frame(batch)) for batch in batches) < 16 << 20
+
+
+def wait_for(broker: Broker) -> list[Answer]:
+    select.select([broker], [], [], 30)
+    return broker.take()

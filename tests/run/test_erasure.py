@@ -184,3 +184,38 @@ def test_the_example_runs_and_shows_both_sides() -> None:
     kept, discarded = processes["cache-kept"], processes["cache-discarded"]
     memory_cost = [p.rent_credits + p.tax_credits for p in (kept, discarded)]
     assert memory_cost[0] > memory_cost[1]
+
+
+@pytest.mark.parametrize("wait", ["sleep", "bid"])
+def test_pages_touched_again_are_rent_while_their_guest_waits(tmp_path: Path, wait: str) -> None:
+    """Goal: discarding fresh pages, writing them and waiting is no way to keep them for nothing."""
+    waiting = {
+        "sleep": "(drop (call $sleep (i64.const 8000000000)))",
+        "bid": "(drop (call $bid (i64.const 1))) (drop (call $sleep (i64.const 8000000000)))",
+    }[wait]
+    write_all = f"""(local.set $p (i32.const 65536))
+        (loop $on
+          (i32.store (local.get $p) (i32.const 7))
+          (local.set $p (i32.add (local.get $p) (i32.const 4096)))
+          (br_if $on (i32.lt_u (local.get $p) (i32.const {4 * MIB}))))"""
+    give_back = "\n".join(
+        f"(drop (call $discard (i32.const {65536 + k * MIB}) (i32.const {MIB})))" for k in range(3)
+    )
+
+    def guest(first: str) -> bytes:
+        imports = IMPORTS.replace('(memory (export "memory") 1)', '(memory (export "memory") 65)')
+        return wasm(
+            f"""(module {imports} (func (export "_start") (local $p i32)
+            {first} {write_all} {waiting}))"""
+        )
+
+    both = run(
+        [
+            process("honest", write(tmp_path, "honest", guest("")), funds="2 J"),
+            process("cheat", write(tmp_path, "cheat", guest(give_back)), funds="2 J"),
+        ],
+        duration="12 s",
+    )
+    held = [both[name].memory_byte_ns for name in ("honest", "cheat")]
+    assert held[0] > 4 * MIB * 8_000_000_000
+    assert held[1] > 0.99 * held[0]

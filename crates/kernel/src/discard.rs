@@ -2,8 +2,8 @@
 //!
 //! They are zero and cost no rent. Nothing tells the kernel when a guest touches a page again, so it
 //! looks now and then: a page that holds something is resident from the look on. Until then it costs
-//! nothing, at most [`LOOK_NS`] and a quantum; whoever plays that game pays the erasure tax of ten
-//! seconds of rent at each round. A page that was touched but is zero still counts as given back.
+//! nothing, at most [`LOOK_NS`] and a quantum of running, and a look comes before every wait and every
+//! change of bid; whoever plays that game pays the erasure tax of ten seconds of rent at each round. A page that was touched but is zero still counts as given back.
 
 use crate::pages::{self, PAGE_BYTES};
 
@@ -52,6 +52,11 @@ impl Discarded {
         }
         self.pages += cleared.given_back;
         cleared
+    }
+
+    /// How many pages are given back.
+    pub(crate) fn pages(&self) -> u64 {
+        self.pages
     }
 
     /// Whether it is time to look.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use wasmtime::{
-    AsContext, AsContextMut, CallHook, Extern, Global, Instance, InstancePre, Memory,
+    AsContext, AsContextMut, CallHook, Caller, Extern, Global, Instance, InstancePre, Memory,
     ResourceLimiter, Store, StoreContextMut, Trap,
 };
 
@@ -256,6 +256,16 @@ impl WasiView for GuestState {
 
     fn pause(&mut self, pause: Pause) -> PauseFuture {
         self.pause.pause(pause)
+    }
+
+    /// Nobody looks at discarded pages while their guest waits: what it touched since counts now.
+    fn before_wait(caller: &mut Caller<'_, Self>) {
+        let pages = caller.data().discarded.pages();
+        if pages > 0 {
+            // A look is not free, so that short waits are no way to have many for nothing.
+            caller.data_mut().host_fuel += pages.saturating_mul(8 * HOST_BYTE_FUEL);
+            look_at_discarded(&mut caller.as_context_mut());
+        }
     }
 }
 

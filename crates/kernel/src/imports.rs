@@ -61,6 +61,8 @@ fn define_market(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.func_wrap(MAXWELL, "bid", |mut caller: Caller<'_, GuestState>, ppm: i64| -> i32 {
         caller.data_mut().charge(0);
         let Ok(ppm) = u64::try_from(ppm) else { return -EINVAL };
+        // A bid below the floor waits.
+        GuestState::before_wait(&mut caller);
         let mut books = caller.data().shared.books();
         books.bid_ppm = (ppm > 0).then_some(ppm);
         books.bid_changed = true;
@@ -84,6 +86,7 @@ fn define_market(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         "sleep",
         |mut caller: Caller<'_, GuestState>, (ns,): (i64,)| {
             caller.data_mut().charge(0);
+            GuestState::before_wait(&mut caller);
             let pause = u64::try_from(ns).ok().map(|ns| {
                 let state = caller.data_mut();
                 let guest_ns = state.monotonic_ns().saturating_add(ns);

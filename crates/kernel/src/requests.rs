@@ -90,6 +90,7 @@ async fn request(
         Ok(until_ns) => until_ns,
         Err(errno) => return -errno,
     };
+    GuestState::before_wait(&mut caller);
     let result = loop {
         if let Some(result) = take_answer(&caller) {
             break result;

@@ -50,6 +50,8 @@ mod unsupported;
 
 use std::path::PathBuf;
 
+use wasmtime::Caller;
+
 use crate::pause::{Pause, PauseFuture};
 
 pub use context::{WasiContext, WasiError};
@@ -73,6 +75,13 @@ pub trait WasiView: Send + 'static {
     fn realtime_ns(&mut self) -> u64;
     /// A future that waits; it must be awaited without holding the store.
     fn pause(&mut self, pause: Pause) -> PauseFuture;
+    /// Called before a guest waits for longer than the rest of its slice.
+    fn before_wait(caller: &mut Caller<'_, Self>)
+    where
+        Self: Sized,
+    {
+        let _ = caller;
+    }
 }
 
 /// What a process's [`WasiContext`] is made of.

@@ -22,13 +22,15 @@ from maxwell.node.wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _READ_BYTES: Final = 1 << 20
 RECEIVE_BYTES_MAX: Final = 8 << 20
 """Read from one cell in one turn: four reports at the size where cells split them."""
 SEND_BACKLOG_BYTES_MAX: Final = 256 << 20
 """A cell that does not read for so long is taken for dead."""
+_FRAME_DATA_BYTES: Final = 8 << 20
+"""Bytes of answers after which a frame is full; one answer more still fits."""
 STOP_S: Final = 10.0
 """How long a cell may take to end after its last report."""
 
@@ -116,8 +118,8 @@ class Cell:
     def flush(self) -> None:
         """Sends the queued messages as one frame."""
         queued, self._queued = self._queued, []
-        for start in range(0, len(queued), MESSAGES_PER_FRAME_MAX):
-            self._outgoing += encode_frame(queued[start : start + MESSAGES_PER_FRAME_MAX])
+        for batch in batches_of(queued):
+            self._outgoing += encode_frame(batch)
         if self._outgoing:
             self._send(b"")
 
@@ -231,6 +233,21 @@ class Cell:
         self.reports = []
         self.restarts += 1
         self._start()
+
+
+def batches_of(messages: list[Message]) -> Iterator[list[Message]]:
+    """Cuts messages into frames, by their number and by the bytes of answers that they carry."""
+    batch: list[Message] = []
+    carried = 0
+    for message in messages:
+        data = message.get("data")
+        carried += len(data) if isinstance(data, bytes) else 0
+        batch.append(message)
+        if len(batch) == MESSAGES_PER_FRAME_MAX or carried >= _FRAME_DATA_BYTES:
+            yield batch
+            batch, carried = [], 0
+    if batch:
+        yield batch
 
 
 def _signal_name(number: int) -> str:

@@ -506,6 +506,10 @@ class Node:
         entry = self._entries.get(event.pid)
         if entry is None:
             raise InternalError(f"a cell speaks of process {event.pid}")
+        if entry.death is not None and not isinstance(event, Output):
+            # Its cell was lost before this was read: its accounts are closed, and all it had went
+            # back to its account.
+            return
         match event:
             case Output():
                 self._take_output(entry, event)
@@ -782,6 +786,8 @@ class Node:
         self._loads[cell.number] = 0
         self._journal.event("cell_restarted", self._elapsed_ns, cell=cell.number)
         for entry in waiting:
+            # What was withheld while its cell was to give it back is part of its lease.
+            entry.revoking, entry.withheld_credits = False, 0
             self._send_to_cell(entry, self._economy.ledger.lease_balance(entry.pid), cell)
 
     # Epochs.

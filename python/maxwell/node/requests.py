@@ -10,6 +10,7 @@ import msgspec
 from maxwell.errors import ConfigError
 from maxwell.node.entry import Entry
 from maxwell.outbound.broker import Answer
+from maxwell.outbound.message import VALUE
 from maxwell.outbound.rules import terms
 
 if TYPE_CHECKING:
@@ -135,5 +136,12 @@ def _secrets(rules: Iterable[RequestConfig], environ: Mapping[str, str]) -> dict
                     code="MX1016",
                     hint=f"export {variable}=... before the run; guests never see it",
                 )
-            secrets[variable] = value
+            if not VALUE.fullmatch(value.strip()):
+                raise ConfigError(
+                    f"request {rule.name!r}: the value of {variable} for the header {header} has "
+                    "characters that no header can hold",
+                    code="MX1016",
+                    hint="one line of printable text; a newline at its end is dropped",
+                )
+            secrets[variable] = value.strip()
     return secrets

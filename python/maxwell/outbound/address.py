@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from maxwell.outbound.refused import EACCES, EHOSTUNREACH, Refused
 
 if TYPE_CHECKING:
     from maxwell.outbound.message import Target
+
+_LOCAL_V6: Final = tuple(
+    ipaddress.IPv6Network(network)
+    for network in ("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "fec0::/10")
+)
+"""IPv4-compatible, IPv4-translated, local-use NAT64 (RFC 8215) and site-local addresses."""
+_LOCAL_V4: Final = (
+    ipaddress.IPv4Network("192.0.0.0/24"),
+    ipaddress.IPv4Network("168.63.129.16/32"),
+)
+"""Protocol assignments (RFC 6890), and the address at which a cloud's host answers its guests."""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are the IPv4 address that is reached."""
 
 
 def resolve(target: Target, *, local: bool) -> list[str]:
@@ -40,9 +53,15 @@ def resolve(target: Target, *, local: bool) -> list[str]:
 def _is_local(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour
-        if inner is not None and not inner.is_global:
+        if any(address in network for network in _LOCAL_V6):
             return True
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+        if inner is not None:
+            return _is_local(str(inner))
+    elif any(address in network for network in _LOCAL_V4):
+        return True
     return not address.is_global or address.is_multicast or _is_own(str(address))
 
 

@@ -144,7 +144,8 @@ class Broker:
         except Refused as refused:
             errno, why = refused.errno, refused.why
         except Exception as error:
-            errno, why = EPROTO, f"{type(error).__name__}: {error}"
+            # Its text may quote a header, and headers may be secret.
+            errno, why = EPROTO, type(error).__name__
         moved = len(asked.data) + transfer.bytes_in
         return Answer(
             **known,
@@ -187,11 +188,13 @@ class _Transfer:
         # DNS has taken its part of the time.
         left_s = max(0.001, (deadline_ns - time.monotonic_ns()) / _NS)
         connection = _connection(target, addresses[0], left_s)
-        # Each read has a timeout, which a server that drips its bytes never reaches.
-        ripcord = threading.Timer(left_s, _cut, [connection])
-        ripcord.daemon = True
+        ripcord: threading.Timer | None = None
         try:
             connection.connect()
+            # Each read has a timeout, which a server that drips its bytes never reaches. The socket
+            # itself is kept: the library forgets it when the server is to close the connection.
+            ripcord = threading.Timer(left_s, _cut, [connection.sock])
+            ripcord.daemon = True
             ripcord.start()
             self.left = True
             connection.request(
@@ -204,25 +207,28 @@ class _Transfer:
             )
             response = connection.getresponse()
             self.status = response.status
-            body = self._body(response, rule.answer_bytes_max)
+            body = self._body(response, rule.answer_bytes_max, deadline_ns)
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
             late = time.monotonic_ns() >= deadline_ns
             raise _refused(error, target.shown, late=late) from error
         finally:
-            ripcord.cancel()
+            if ripcord is not None:
+                ripcord.cancel()
             connection.close()
         if time.monotonic_ns() >= deadline_ns:
             # A cut connection without a length looks like a whole answer.
             raise Refused(ETIMEDOUT, f"no whole answer from {target.shown} in time")
         return write_answer(self.status, response.reason or "", response.headers, body)
 
-    def _body(self, response: _Readable, most: int) -> bytes:
+    def _body(self, response: _Readable, most: int, deadline_ns: int) -> bytes:
         body = bytearray()
         while chunk := response.read1(_READ_BYTES):
             body += chunk
             self.bytes_in = len(body)
             if len(body) > most:
                 raise Refused(EFBIG, f"the answer is longer than {most} bytes")
+            if time.monotonic_ns() >= deadline_ns:
+                raise TimeoutError
         return bytes(body)
 
 
@@ -243,11 +249,11 @@ def _connection(
     )
 
 
-def _cut(connection: urllib3.connection.HTTPConnection) -> None:
+def _cut(sock: socket.socket) -> None:
     """Ends every read of a connection, whoever waits in it."""
     # It may have ended by itself.
-    with contextlib.suppress(OSError, AttributeError):
-        connection.sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 def _refused(error: Exception, where: str, *, late: bool) -> Refused:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 """A method or a header's name (RFC 9110 §5.6.2)."""
-_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 """A header's value: no control characters, so that none can add a header (RFC 9110 §5.5)."""
 _URL: Final = re.compile(r"[\x21-\x7e]+")
 _HEAD_END: Final = re.compile(rb"\r?\n\r?\n")
@@ -123,7 +123,7 @@ def parse_request(data: bytes) -> Request:
     for line in lines:
         name, colon, value = line.partition(":")
         value = value.strip(" \t")
-        if not colon or not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+        if not colon or not _TOKEN.fullmatch(name) or not VALUE.fullmatch(value):
             raise Refused(EINVAL, f"a header is name: value, not {line[:40]!r}")
         if name.lower() in _OWN_HEADERS:
             raise Refused(EINVAL, f"the header {name.lower()} is the broker's")
@@ -133,7 +133,7 @@ def parse_request(data: bytes) -> Request:
 
 def write_answer(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> bytes:
     """Returns an answer as the guest reads it; headers beyond 16 KiB are left out."""
-    head = [f"{status} {reason}".rstrip()]
+    head = [f"{status} {reason[:200]}".rstrip()]
     size = len(head[0])
     for name, value in headers.items():
         line = f"{name.lower()}: {value}"

@@ -3,6 +3,8 @@
 In this order: the summary's signature, the receipts, the summary against the receipts,
 `report.json` and `events.jsonl` against both, and their hashes. The first violation ends it.
 
+The picture and the files of `output/` are drawn from these and are not signed.
+
 What this cannot show: that the metered joules were drawn. The node meters itself; compare its sums
 with a meter of your own.
 """

@@ -72,6 +72,9 @@ pub(super) async fn poll_oneoff<T: WasiView>(
         State::Ready { .. } | State::Failed(_) => 0,
     });
     let guest_ns = deadlines.min().unwrap_or(0);
+    if caller.data_mut().monotonic_ns() < guest_ns {
+        T::before_wait(caller);
+    }
     loop {
         let view = caller.data_mut();
         if view.monotonic_ns() >= guest_ns {
