@@ -57,8 +57,8 @@ def programs(*, smoke: bool) -> list[Program]:
     steps = ["2000"] if smoke else ["500000"]
     found.append(Program("churn", GUESTS / "churn.wasm", steps, False, guests / "churn.c", []))
     if (LUA / "lua.wasm").is_file():
-        arguments = ["/work/workload.lua", "1" if smoke else "4"]
-        dirs: list[tuple[str, str | PathLike[str], bool]] = [("/work", HERE, True)]
+        arguments = ["/bench/workload.lua", "1" if smoke else "4"]
+        dirs: list[tuple[str, str | PathLike[str], bool]] = [("/bench", HERE, True)]
         found.append(Program("lua", LUA / "lua.wasm", arguments, True, None, dirs))
     else:
         note("erasure: Lua is left out; run tools/prepare_lua.py")

@@ -69,8 +69,8 @@ def test_lua_from_debian_sources() -> None:
     printed, freed = native(folder / "lua32", [str(BENCH / "workload.lua"), "1"])
     [guest] = measure(
         (folder / "lua.wasm").read_bytes(),
-        args=["lua", "/work/workload.lua", "1"],
-        dirs=[("/work", BENCH, True)],
+        args=["lua", "/bench/workload.lua", "1"],
+        dirs=[("/bench", BENCH, True)],
         counted=True,
     )
     assert guest.completed, guest.stderr

@@ -112,10 +112,6 @@ class Economy:
         self.ledger.transfer(sender.pid, target.pid, credits)
         return target
 
-    def settle(self, entry: Entry, slot: Slot) -> None:
-        """Books what a slot says."""
-        self.ledger.settle(entry.pid, slot)
-
     def close(self, entry: Entry, slot: Slot | None) -> int:
         """Settles a process a last time; returns the credits given back to its account."""
         return self.ledger.close(entry.pid, slot)

@@ -529,7 +529,7 @@ class Node:
             case Transferred():
                 self._transfer(entry, event)
             case Requested():
-                self._economy.settle(entry, self._slots.read(entry.pid))
+                self._settle(entry)
                 self._requests.ask(entry, event.id, event.credits, event.data)
             case Started():
                 entry.started = True

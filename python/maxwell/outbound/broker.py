@@ -178,9 +178,7 @@ class _Transfer:
         addresses = resolve(request.target, local=rule.local)
         headers = dict(request.headers)
         target = request.target
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        default = {"http": 80, "https": 443}[target.scheme]
-        headers["host"] = host if target.port == default else f"{host}:{target.port}"
+        headers["host"] = target.authority
         headers.setdefault("accept-encoding", "identity")
         headers.setdefault("user-agent", "maxwell")
         for name, variable in rule.secret_headers:

@@ -59,11 +59,15 @@ class Target(msgspec.Struct, frozen=True):
     """Path and query as they go over the wire."""
 
     @property
+    def authority(self) -> str:
+        """Host, and port where it is not the scheme's own (RFC 9110 §7.2)."""
+        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
+        return (f"[{self.host}]" if ":" in self.host else self.host) + port
+
+    @property
     def shown(self) -> str:
         """The URL without its query, which may hold secrets."""
-        port = "" if self.port == _DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}{port}{self.path.partition('?')[0]}"
+        return f"{self.scheme}://{self.authority}{self.path.partition('?')[0]}"
 
 
 class Request(msgspec.Struct, frozen=True):
