@@ -66,7 +66,7 @@ class Recipe:
         """Returns the file."""
         return cast(bytes, self.model(output).SerializeToString())
 
-    def network(self, *, bits: int = 13, samples: Array = None, **options: Any) -> Network:
+    def network(self, *, bits: int | None = None, samples: Array = None, **options: Any) -> Network:
         """Imports the model."""
         return from_graph(
             parse_onnx(self.bytes(), name="g"),

@@ -26,7 +26,7 @@ def agree(have: Any, want: Any) -> float:
     return float((difference == 0).mean())
 
 
-def stored(recipe: Recipe, x: Any, bits: int = 13) -> Any:
+def stored(recipe: Recipe, x: Any, bits: int | None = None) -> Any:
     """Runs a quantised model by the reference; returns ONNX's stored values."""
     network = recipe.network(bits=bits)
     assert network.calibration == FROM_FILE

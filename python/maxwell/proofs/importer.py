@@ -51,6 +51,9 @@ class Network:
         output_shape: of one output as the ONNX file sees it, without the batch.
         source_sha256: of the ONNX file, in hexadecimal.
         calibration: where the scales of activations come from, for people.
+        inexact_steps: per operation, how many steps of its output are not at the very sum where
+            ONNX's integer operator has them. 0 is bit-exact for every input; None was not compared;
+            empty when the model comes from the store.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Network:
     output_shape: Shape
     source_sha256: str
     calibration: str
+    inexact_steps: tuple[int | None, ...] = ()
 
     def to_ints(self, x: NDArray[np.generic]) -> NDArray[np.int16]:
         """Returns an input in the integers that are proved.
@@ -123,7 +127,7 @@ def load_onnx(
     *,
     calibration: NDArray[np.floating] | None = None,
     options: Options | None = None,
-    multiplier_bits: int = MULTIPLIER_BITS,
+    multiplier_bits: int | None = None,
 ) -> Network:
     """Reads an ONNX file and makes a model of it that can be proved.
 
@@ -133,7 +137,8 @@ def load_onnx(
             leaves in real numbers. Without it standard-normal numbers stand in, which
             `Network.calibration` says.
         options: how real numbers become integers.
-        multiplier_bits: least precision of a multiplier; more is slower to prove.
+        multiplier_bits: least precision of a multiplier; more is slower to prove. Left out, a file
+            that brings all its scales is rounded as ONNX does, and one that does not has 13.
 
     Raises:
         ProofError: MX1701 to MX1705, MX1709, MX1710, see `maxwell explain`.
@@ -154,27 +159,30 @@ def from_graph(
     source_sha256: str = "",
     calibration: NDArray[np.floating] | None = None,
     options: Options | None = None,
-    multiplier_bits: int = MULTIPLIER_BITS,
+    multiplier_bits: int | None = None,
 ) -> Network:
     """Makes a model of a graph that was read; the rest as `load_onnx`."""
     chosen = Options() if options is None else options
     flow = build(graph)
     origin = FROM_FILE
+    bits = multiplier_bits
     if needs_samples(flow):
         origin = STANDARD if calibration is None else f"{len(calibration):,} given inputs"
         if chosen.method == "percentile":
             origin += f", {chosen.percentile:g} % of magnitudes"
         calibrate(flow, standard_samples(flow) if calibration is None else calibration, chosen)
-    model, operations = lower(flow, chosen, multiplier_bits=multiplier_bits)
-    check(model, operations)
+        bits = MULTIPLIER_BITS if bits is None else bits
+    lowered = lower(flow, chosen, multiplier_bits=bits)
+    check(lowered.model, lowered.operations)
     assert flow.input_grid is not None
     return Network(
         graph.name,
-        model,
-        operations,
+        lowered.model,
+        lowered.operations,
         flow.input_grid,
         flow.grid_of(len(flow.steps)),
         flow.output_shape,
         source_sha256,
         origin,
+        lowered.inexact_steps,
     )

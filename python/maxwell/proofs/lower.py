@@ -7,6 +7,7 @@ the static bound allows. Tables that only clamp to one range are shared by all o
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Final
 
@@ -51,6 +52,7 @@ from maxwell.proofs.quantise import (
     own_step,
     table_values,
 )
+from maxwell.proofs.rounding import fit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +65,23 @@ if TYPE_CHECKING:
 
 UNSET: Final = Requant((1,), 8, 0)
 
+FINE_BITS: Final = 24
+"""Precision of single precision, for what has no steps to match."""
+
 POOL_TABLE_MAX: Final = 8_192
 """A table of this length costs a few ms to prove, once a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A proof model, and what is known of each operation."""
+
+    model: ProofModel
+    operations: tuple[str, ...]
+    """The ONNX node that each came from."""
+    inexact_steps: tuple[int | None, ...]
+    """How many steps of its output are not at the sum where ONNX's integer operator has them: 0 is
+    bit-exact, None was not compared (scales of our own, or a sum of two unrelated scales)."""
 
 
 @dataclass(slots=True)
@@ -76,7 +93,7 @@ class _Tables:
     clamps: dict[Pair, int] = field(default_factory=dict["Pair", int])
     spans: list[Pair] = field(default_factory=list["Pair"])
 
-    def take(self, fns: Sequence[Fn], step: float, reach: Pair, where: str) -> int:
+    def take(self, fns: Sequence[Fn], step: float | Fraction, reach: Pair, where: str) -> int:
         """Returns the number of a table for a chain of functions over all q in `reach`."""
         last = fns[-1]
         assert isinstance(last, Snap)
@@ -130,9 +147,12 @@ class _Tables:
 
 
 def lower(
-    flow: Flow, options: Options, *, multiplier_bits: int = MULTIPLIER_BITS
-) -> tuple[ProofModel, tuple[str, ...]]:
-    """Returns the proof model of a flow, and what each operation came from.
+    flow: Flow, options: Options, *, multiplier_bits: int | None = MULTIPLIER_BITS
+) -> Lowered:
+    """Returns the proof model of a flow.
+
+    Without `multiplier_bits` products round as ONNX's quantised operators do, wherever a multiplier
+    exists that does (`rounding.fit`).
 
     Raises:
         ProofError: MX1702 for weights whose scales run along another axis than their outputs,
@@ -143,9 +163,10 @@ def lower(
     ranges = [flow.input_grid.range]
     ops: list[Op] = []
     weights: list[NDArray[np.int16] | None] = []
+    inexact: list[int | None] = []
     for step in flow.steps:
         try:
-            op, block = _lower_step(flow, step, ranges, tables, options, multiplier_bits)
+            op, block, broken = _lower_step(flow, step, ranges, tables, options, multiplier_bits)
         except ProofError as error:
             if step.where in error.message:
                 raise
@@ -154,11 +175,12 @@ def lower(
             ) from error
         ops.append(op)
         weights.append(block)
+        inexact.append(broken)
         ranges.append(tables.spans[op.requant.table])
     model = ProofModel(
         flow.input_shape, flow.input_grid.range, tables.finished(), tuple(ops), tuple(weights)
     )
-    return model, tuple(step.where for step in flow.steps)
+    return Lowered(model, tuple(step.where for step in flow.steps), tuple(inexact))
 
 
 def _lower_step(
@@ -167,37 +189,55 @@ def _lower_step(
     ranges: Sequence[Pair],
     tables: _Tables,
     options: Options,
-    bits: int,
-) -> tuple[Op, NDArray[np.int16] | None]:
+    bits: int | None,
+) -> tuple[Op, NDArray[np.int16] | None, int | None]:
+    """Returns an operation, its weights, and what `Lowered.inexact_steps` says of it."""
     grid = flow.grid_of(step.reads[0])
     if isinstance(step.part, SamePart):
         op: Op = Lookup(step.reads[0], Requant((256,), 8, 0))
         reach = _reach(op, ranges, None)
-        return _with_table(op, tables.take(step.fns, grid.scale, reach, step.where)), None
-    exact = _exact_pool(step, grid.scale, ranges)
+        return _with_table(op, tables.take(step.fns, grid.scale, reach, step.where)), None, 0
+    exact = _exact_pool(step, grid.scale, ranges) or _exact_sum(flow, step, ranges)
     if exact is not None:
         op, unit = exact
         reach = _reach(op, ranges, None)
-        return _with_table(op, tables.take(step.fns, unit, reach, step.where)), None
+        return _with_table(op, tables.take(step.fns, unit, reach, step.where)), None, 0
     unit = own_step(step.fns) or step.fine_step
     assert unit is not None, "BUG: a step without a unit after calibration"
     free = own_step(step.fns) is None
     if isinstance(step.part, AddPart):
-        return _lower_add(flow, step, ranges, tables, unit, bits, free=free), None
+        return (
+            _lower_add(flow, step, ranges, tables, unit, bits or FINE_BITS, free=free),
+            None,
+            None,
+        )
     op, block, ratios = _linear_op(step, grid.scale, options)
     bounds = accumulator_bounds(op, ranges, block)
     unit = _widened(unit, [r * b for r, b in zip(ratios, bounds, strict=True)], free=free)
     with np.errstate(all="ignore"):  # `multipliers` refuses what is not a number
         scaled = [float(np.float32(ratio) / np.float32(unit)) for ratio in ratios]
-    chosen, shift = multipliers(scaled, bounds, bits=bits)
+    chosen, shift, broken = _requantisation(step.fns, scaled, bounds, bits)
     if len(set(chosen)) == 1:
         chosen = chosen[:1]
     op = replace(op, requant=Requant(chosen, shift, 0))
     table = tables.take(step.fns, unit, _reach(op, ranges, block), step.where)
-    return _with_table(op, table), block
+    return _with_table(op, table), block, broken
 
 
-def _exact_pool(step: Step, scale: float, ranges: Sequence[Pair]) -> tuple[AvgPool, float] | None:
+def _requantisation(
+    fns: Sequence[Fn], ratios: Sequence[float], bounds: Sequence[int], bits: int | None
+) -> tuple[tuple[int, ...], int, int | None]:
+    """Returns multipliers and shift: as ONNX rounds to the first grid, or with so many bits."""
+    first = next((fn.grid for fn in fns if isinstance(fn, Snap)), None)
+    if bits is not None or first is None or own_step(fns) is None:
+        return *multipliers(ratios, bounds, bits=bits or FINE_BITS), None
+    found = fit(ratios, bounds, first.range)
+    return found.multipliers, found.shift, found.broken
+
+
+def _exact_pool(
+    step: Step, scale: float, ranges: Sequence[Pair]
+) -> tuple[AvgPool, Fraction] | None:
     """Returns a pool whose table does the division, where its domain is small, and the unit of q.
 
     q is then the sum itself. Means of a few integers are often halfway between two, so that the
@@ -210,7 +250,24 @@ def _exact_pool(step: Step, scale: float, ranges: Sequence[Pair]) -> tuple[AvgPo
     low, high = _reach(op, ranges, None)
     if high - low >= POOL_TABLE_MAX:
         return None
-    return op, scale / prod(part.kernel)
+    return op, Fraction(scale) / prod(part.kernel)
+
+
+def _exact_sum(flow: Flow, step: Step, ranges: Sequence[Pair]) -> tuple[Add, Fraction] | None:
+    """Returns a sum whose table does all rounding, where its domain is small, and the unit of q.
+
+    That is where one scale is a small multiple of the other, and sums often are ties.
+    """
+    if not isinstance(step.part, AddPart) or own_step(step.fns) is None:
+        return None
+    a, b = (Fraction(flow.grid_of(tensor).scale) for tensor in step.reads)
+    ratio = a / b
+    if max(ratio.numerator, ratio.denominator) > POOL_TABLE_MAX:
+        return None
+    parts = ratio.numerator, ratio.denominator
+    op = Add(step.reads[0], step.reads[1], parts, Requant((256,), 8, 0))
+    low, high = _reach(op, ranges, None)
+    return None if high - low >= POOL_TABLE_MAX else (op, b / ratio.denominator)
 
 
 def _widened(unit: float, reach_real: Sequence[float], *, free: bool) -> float:
