@@ -93,7 +93,7 @@ class _Tables:
     clamps: dict[Pair, int] = field(default_factory=dict["Pair", int])
     spans: list[Pair] = field(default_factory=list["Pair"])
 
-    def take(self, fns: Sequence[Fn], step: float | Fraction, reach: Pair, where: str) -> int:
+    def take(self, fns: Sequence[Fn], step: float, reach: Pair, where: str) -> int:
         """Returns the number of a table for a chain of functions over all q in `reach`."""
         last = fns[-1]
         assert isinstance(last, Snap)
@@ -235,13 +235,13 @@ def _requantisation(
     return found.multipliers, found.shift, found.broken
 
 
-def _exact_pool(
-    step: Step, scale: float, ranges: Sequence[Pair]
-) -> tuple[AvgPool, Fraction] | None:
+def _exact_pool(step: Step, scale: float, ranges: Sequence[Pair]) -> tuple[AvgPool, float] | None:
     """Returns a pool whose table does the division, where its domain is small, and the unit of q.
 
     q is then the sum itself. Means of a few integers are often halfway between two, so that the
-    direction in which ties are rounded would show; the table rounds them as ONNX does.
+    direction in which ties are rounded shows. The table divides in single precision and rounds half
+    to even: what onnxruntime does, but for the rounding of each summand, which no function of the
+    sum can follow.
     """
     part = step.part
     if not isinstance(part, PoolPart):
@@ -250,10 +250,10 @@ def _exact_pool(
     low, high = _reach(op, ranges, None)
     if high - low >= POOL_TABLE_MAX:
         return None
-    return op, Fraction(scale) / prod(part.kernel)
+    return op, scale / prod(part.kernel)
 
 
-def _exact_sum(flow: Flow, step: Step, ranges: Sequence[Pair]) -> tuple[Add, Fraction] | None:
+def _exact_sum(flow: Flow, step: Step, ranges: Sequence[Pair]) -> tuple[Add, float] | None:
     """Returns a sum whose table does all rounding, where its domain is small, and the unit of q.
 
     That is where one scale is a small multiple of the other, and sums often are ties.
@@ -267,7 +267,7 @@ def _exact_sum(flow: Flow, step: Step, ranges: Sequence[Pair]) -> tuple[Add, Fra
     parts = ratio.numerator, ratio.denominator
     op = Add(step.reads[0], step.reads[1], parts, Requant((256,), 8, 0))
     low, high = _reach(op, ranges, None)
-    return None if high - low >= POOL_TABLE_MAX else (op, b / ratio.denominator)
+    return None if high - low >= POOL_TABLE_MAX else (op, float(b) / ratio.denominator)
 
 
 def _widened(unit: float, reach_real: Sequence[float], *, free: bool) -> float:

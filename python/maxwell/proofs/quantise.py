@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -175,37 +174,16 @@ def apply_all(fns: Sequence[Fn], real: Floats) -> Floats:
     return real
 
 
-def table_values(
-    fns: Sequence[Fn], step: float | Fraction, q: NDArray[np.int64]
-) -> NDArray[np.int16]:
+def table_values(fns: Sequence[Fn], step: float, q: NDArray[np.int64]) -> NDArray[np.int16]:
     """Returns what a chain of functions makes of `q · step`; the last one must be a `Snap`.
 
     A chain that begins with a `Snap` to a grid of this very step, or with clamps before one, sees
-    real values that lie on the grid, so that its rounding changes nothing. With a fraction for a
-    step the first rounding is exact: a tie is a tie, and goes to the even neighbour.
+    real values that lie on the grid, so that its rounding changes nothing.
     """
     last = fns[-1]
     assert isinstance(last, Snap), "BUG: a chain without a grid at its end"
-    real = q.astype(np.float64) * float(step)
-    if isinstance(step, Fraction) and own_step(fns) is not None:
-        at = next(index for index, fn in enumerate(fns) if isinstance(fn, Snap))
-        snap = fns[at]
-        assert isinstance(snap, Snap)
-        ints = _half_even(q, step / Fraction(snap.grid.scale), snap.grid)
-        for fn in fns[:at]:
-            assert isinstance(fn, Clamp)
-            # Clamping commutes with rounding.
-            ints = np.clip(ints, *snap.grid.to_ints(np.asarray([fn.lo, fn.hi])))
-        if at == len(fns) - 1:
-            return ints
-        real, fns = ints.astype(np.float64) * snap.grid.scale, fns[at + 1 :]
-    return last.grid.to_ints(apply_all(fns[:-1], real))
-
-
-def _half_even(q: NDArray[np.int64], ratio: Fraction, grid: Grid) -> NDArray[np.int16]:
-    """Rounds `q · ratio` to a grid in exact arithmetic; a few thousand of them at most."""
-    rounded = [round(value * ratio) for value in q.tolist()]
-    return np.clip(np.asarray(rounded, np.float64), *grid.range).astype(np.int16)
+    real = apply_all(fns[:-1], q.astype(np.float64) * step)
+    return last.grid.to_ints(real)
 
 
 def own_step(fns: Sequence[Fn]) -> float | None:
