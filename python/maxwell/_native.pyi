@@ -23,6 +23,7 @@ __all__ = [
     "ModuleInfo",
     "ProofFailure",
     "ProofModel",
+    "SecretVector",
     "Slot",
     "Slots",
     "admit",
@@ -284,6 +285,30 @@ class ProofModel:
 
         Raises:
             ProofFailure: `invalid_data` when the input does not fit the model.
+        """
+
+@final
+class SecretVector:
+    """The secret of one matrix of weights, for checking products without multiplying (tier 1)."""
+
+    def __new__(cls, weights: bytes, bias: bytes, seed: bytes) -> SecretVector:
+        """Prepares the check of `x · W + bias`: one pass over the weights.
+
+        Args:
+            weights: `[K, N]` little-endian int16, row-major.
+            bias: N little-endian int64.
+            seed: 32 secret random bytes, used for nothing else.
+
+        Raises:
+            ProofFailure: `invalid_model` or `invalid_data` for other sizes.
+        """
+
+    def holds(self, rows: bytes, sums: bytes) -> bool:
+        """Says whether the sums are the products of the rows; a wrong row passes once in 2^63.9.
+
+        Args:
+            rows: `[rows, K]` little-endian int16.
+            sums: `[rows, N]` little-endian int64, bias included, true ones within ±2^62.
         """
 
 def proof_verify(

@@ -12,9 +12,13 @@ import pytest
 
 from maxwell.errors import ProofError
 from maxwell.proofs import semantics
+from maxwell.proofs.backend import secret_vector, to_bytes
 from maxwell.proofs.model import ProofModel
-from maxwell.proofs.secret_vectors import PRIMES, SecretVectors, sums_of
+from maxwell.proofs.secret_vectors import SecretVectors, sums_of
 from proofs.random_models import random_input, random_model
+from proofs.secret_vectors_oracle import PRIMES, Oracle
+
+P = 2**64 - 2**32 + 1
 
 
 def auditor(model: ProofModel, seed: int = 0) -> SecretVectors:
@@ -45,13 +49,15 @@ def test_true_sums_lead_to_the_reference_s_output(wide: bool) -> None:
 
 
 @pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("step", [1, -1, PRIMES[0], -PRIMES[1], PRIMES[0] * PRIMES[1], -(2**62)])
+@pytest.mark.parametrize("step", [1, -1, PRIMES[0], 2**32 - 1, -(2**46), -(2**62), -P])
 def test_one_wrong_cell_is_refused(wide: bool, step: int) -> None:
     for seed, (model, x) in enumerate(cases(wide)):
         sums = [block.copy() for block in sums_of(model, x)]
         block = sums[seed % len(sums)]
         cell = seed % block.size
-        block.flat[cell] = np.int64(int(block.flat[cell]) + step)
+        # p itself does not fit int64: modulo 2^64 it is another wrong sum.
+        wrong = (int(block.flat[cell]) + step + 2**63) % 2**64 - 2**63
+        block.flat[cell] = np.int64(wrong)
         with pytest.raises(ProofError, match="not the product") as caught:
             auditor(model, seed).audit(x, sums)
         assert caught.value.code == "MX1706"
@@ -99,8 +105,34 @@ def test_malformed_sums_are_refused() -> None:
 
 
 def test_secrets_differ() -> None:
+    """The operating system's bytes are asked for, once for each product, and never twice."""
     model, _ = cases(False)[0]
-    made = [SecretVectors(model) for _ in range(2)]
-    drawn = [s._secrets for s in made]  # pyright: ignore[reportPrivateUsage]
-    first, second = (next(entry for entry in one if entry)[0].r for one in drawn)
-    assert not np.array_equal(first, second)
+    drawn: list[bytes] = []
+
+    def draw(size: int) -> bytes:
+        drawn.append(hashlib.sha256(bytes([len(drawn)])).digest()[:size])
+        return drawn[-1]
+
+    SecretVectors(model, entropy=draw)
+    assert [len(seed) for seed in drawn] == [32] * sum(w is not None for w in model.weights)
+
+
+@pytest.mark.parametrize("magnitude", [2**7, 2**20, 2**45, 2**47, 2**60])
+def test_the_native_check_agrees_with_the_oracle(magnitude: int) -> None:
+    """Random matrices, biases of any size, right sums and sums off in one cell; several rows."""
+    rng = np.random.default_rng(magnitude)
+    for seed in range(60):
+        rows, k, n = (int(v) for v in rng.integers(1, (4, 40, 30)))
+        weights = rng.integers(-32_768, 32_768, (k, n)).astype(np.int16)
+        x = rng.choice([-32_768, 32_767, 0, 5, -77], (rows, k)).astype(np.int16)
+        bias = rng.integers(-magnitude, magnitude, n)
+        sums = x.astype(np.int64) @ weights.astype(np.int64) + bias
+        native = secret_vector(weights, tuple(bias.tolist()), rng.bytes(32))
+        oracle = Oracle(weights.astype(np.int64), bias, seed)
+        wrong = sums.copy()
+        wrong.flat[seed % sums.size] += int(rng.choice([1, -1, 2**32, -(2**50)]))
+        for given, expected in ((sums, True), (wrong, False)):
+            assert native.holds(to_bytes(x), given.tobytes()) is expected
+            assert oracle.holds(x.astype(np.int64), given) is expected
+        for short in (sums.tobytes()[:-8], sums.tobytes() + bytes(8), b""):
+            assert not native.holds(to_bytes(x), short)

@@ -204,7 +204,7 @@ fn measure(case: &Case, smoke: bool) {
 fn secret_vector(smoke: bool) {
     let case = cases().into_iter().find(|case| case.name == "ffn_768_3072").unwrap();
     let (architecture, weights) = build(&case);
-    let secret = Secret::new(&architecture, &weights, 0, &[1; 32]).unwrap();
+    let secret = Secret::new(&weights[0].weights, &weights[0].bias, &[1; 32]).unwrap();
     let packed = forward::pack(&architecture, &weights);
     let mut rng = Rng(2);
     let input: Vec<i16> = (0..768).map(|_| rng.int8()).collect();

@@ -5,6 +5,7 @@ mod cell;
 mod errors;
 mod measure;
 mod proofs;
+mod secret;
 mod slots;
 
 use pyo3::prelude::*;
@@ -26,6 +27,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(measure::measure, module)?)?;
     module.add("ProofFailure", module.py().get_type::<proofs::ProofFailure>())?;
     module.add_class::<proofs::ProofModel>()?;
+    module.add_class::<secret::SecretVector>()?;
     module.add_function(wrap_pyfunction!(proofs::proof_verify, module)?)?;
     module.add_function(wrap_pyfunction!(proofs::proof_digest, module)?)?;
     Ok(())

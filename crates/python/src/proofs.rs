@@ -28,7 +28,7 @@ fn to_py(error: &ProofError) -> PyErr {
 }
 
 /// Runs `work` without the GIL; its errors become exceptions, and so does a panic, as a bug.
-fn guarded<T: Send>(
+pub(crate) fn guarded<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T, ProofError> + Send,
 ) -> PyResult<T> {
@@ -40,7 +40,7 @@ fn guarded<T: Send>(
     }
 }
 
-fn integers(bytes: &[u8]) -> Result<Vec<i16>, ProofError> {
+pub(crate) fn integers(bytes: &[u8]) -> Result<Vec<i16>, ProofError> {
     let (pairs, rest) = bytes.as_chunks::<2>();
     if rest.is_empty() {
         Ok(pairs.iter().map(|pair| i16::from_le_bytes(*pair)).collect())

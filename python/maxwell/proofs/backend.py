@@ -64,11 +64,20 @@ class Registered(Protocol):
         ...
 
 
+class SecretVector(Protocol):
+    """The secret of one matrix of weights, kept by whoever checks its products."""
+
+    def holds(self, rows: bytes, sums: bytes) -> bool:
+        """Says whether int64 `sums`, bias included, are the products of int16 `rows`."""
+        ...
+
+
 class _Native(Protocol):
     """What the native module offers for proofs."""
 
     ProofFailure: type[Exception]
     ProofModel: Callable[[str, bytes], Registered]
+    SecretVector: Callable[[bytes, bytes, bytes], SecretVector]
 
     def proof_verify(
         self,
@@ -178,6 +187,16 @@ def digest(header: bytes) -> bytes:
         return functions.proof_digest(header)
     except functions.ProofFailure as error:
         raise ProofError(str(error.args[-1]), code="MX1706") from error
+
+
+def secret_vector(matrix: NDArray[np.int16], bias: tuple[int, ...], seed: bytes) -> SecretVector:
+    """Prepares the check of `x · matrix + bias` against a secret drawn from 32 random bytes.
+
+    Raises:
+        ProofError: MX1708 without a prover.
+    """
+    sums = np.asarray(bias, "<i8").tobytes()
+    return _functions().SecretVector(to_bytes(matrix), sums, seed)
 
 
 def to_bytes(ints: NDArray[np.int16]) -> bytes:
