@@ -39,6 +39,14 @@ impl F {
         if value < MODULUS { Some(Self(value)) } else { None }
     }
 
+    /// The element of a word that [`crate::lanes`] made, which is canonical.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "part of a vectorised loop")]
+    pub(crate) fn of_lane(value: u64) -> Self {
+        debug_assert!(value < MODULUS, "BUG: a lane is not canonical");
+        Self(value)
+    }
+
     /// The residue of an unsigned number.
     #[must_use]
     pub const fn from_u64(value: u64) -> Self {

@@ -89,15 +89,24 @@ pub fn padded(tensor: &Tensor, batch: usize, values: &[i16]) -> Result<Vec<i16>>
             tensor.shape
         )));
     }
-    if let Some(wrong) = values.iter().find(|value| !(tensor.lo..=tensor.hi).contains(value)) {
+    let inside = |value: &i16| tensor.lo <= *value && *value <= tensor.hi;
+    // All of them without a branch for each; then the first wrong one, if any.
+    let wrong = if values.iter().fold(true, |all, value| all & inside(value)) {
+        None
+    } else {
+        values.iter().find(|value| !inside(value))
+    };
+    if let Some(wrong) = wrong {
         return Err(ProofError::InvalidData(format!(
             "{wrong} is not in [{}, {}]",
             tensor.lo, tensor.hi
         )));
     }
     let mut cells = vec![0; 1 << layout::tensor_log(tensor, batch)];
-    layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |dense, padded| {
-        cells[padded] = values[dense];
+    let dimensions = layout::axis_dimensions(tensor, batch);
+    layout::for_each_run(&dimensions, |dense, padded| {
+        cells[padded..padded + dimensions[0]]
+            .copy_from_slice(&values[dense..dense + dimensions[0]]);
     });
     Ok(cells)
 }
@@ -106,8 +115,10 @@ pub fn padded(tensor: &Tensor, batch: usize, values: &[i16]) -> Result<Vec<i16>>
 #[must_use]
 pub fn unpadded(tensor: &Tensor, batch: usize, cells: &[i16]) -> Vec<i16> {
     let mut values = vec![0; tensor.len() * batch];
-    layout::for_each_cell(&layout::axis_dimensions(tensor, batch), |dense, padded| {
-        values[dense] = cells[padded];
+    let dimensions = layout::axis_dimensions(tensor, batch);
+    layout::for_each_run(&dimensions, |dense, padded| {
+        values[dense..dense + dimensions[0]]
+            .copy_from_slice(&cells[padded..padded + dimensions[0]]);
     });
     values
 }

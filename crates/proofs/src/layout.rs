@@ -37,21 +37,25 @@ pub fn tensor_log(tensor: &Tensor, batch: usize) -> usize {
 /// Calls `visit(dense, padded)` with the row-major index of every real cell and its padded index.
 /// Dimensions are from the lowest axis.
 pub fn for_each_cell(dimensions: &[usize], mut visit: impl FnMut(usize, usize)) {
+    for_each_run(dimensions, |dense, padded| {
+        for step in 0..dimensions[0] {
+            visit(dense + step, padded + step);
+        }
+    });
+}
+
+/// Calls `visit` with the first cell of every run along the lowest axis, as [`for_each_cell`] does.
+pub fn for_each_run(dimensions: &[usize], mut visit: impl FnMut(usize, usize)) {
     let bits: Vec<usize> = dimensions.iter().map(|d| log2_ceil(*d)).collect();
     let total: usize = dimensions.iter().product();
-    let run = dimensions[0];
-    let mut dense = 0;
-    while dense < total {
-        let (mut rest, mut padded, mut shift) = (dense / run, 0, bits[0]);
+    for dense in (0..total).step_by(dimensions[0]) {
+        let (mut rest, mut padded, mut shift) = (dense / dimensions[0], 0, bits[0]);
         for (dimension, bit) in dimensions.iter().zip(&bits).skip(1) {
             padded |= (rest % dimension) << shift;
             rest /= dimension;
             shift += bit;
         }
-        for step in 0..run {
-            visit(dense + step, padded + step);
-        }
-        dense += run;
+        visit(dense, padded);
     }
 }
 

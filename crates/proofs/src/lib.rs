@@ -18,6 +18,7 @@ pub mod field;
 pub mod forward;
 pub mod freivalds;
 mod header;
+mod lanes;
 pub mod layout;
 pub mod merkle;
 pub mod mle;

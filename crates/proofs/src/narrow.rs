@@ -12,6 +12,7 @@
 
 use crate::extension::E;
 use crate::field::F;
+use crate::lanes;
 
 /// What an int16 is shifted by.
 const SHIFT: u64 = 1 << 15;
@@ -24,11 +25,6 @@ const TERMS: usize = 1 << 16;
 fn limbs(element: E) -> [u32; 4] {
     let [a, b] = [element.0.to_u64(), element.1.to_u64()];
     [a as u32, (a >> 32) as u32, b as u32, (b >> 32) as u32]
-}
-
-#[inline]
-fn unsigned(value: i16) -> u32 {
-    u32::from((value as u16) ^ 0x8000)
 }
 
 fn joined(sums: [u64; 4]) -> E {
@@ -48,22 +44,17 @@ pub(crate) fn combine_rows(rows: &[i16], width: usize, factors: &[E], out: &mut 
             for sum in &mut sums {
                 sum[..tile].fill(0);
             }
-            for (row, cut) in rows.chunks_exact(width).zip(&cut) {
-                add_row(&row[first..first + tile], cut, &mut sums);
-            }
+            lanes::run(lanes::NarrowRows {
+                rows,
+                width,
+                first,
+                tile,
+                factors: &cut,
+                sums: &mut sums,
+            });
             for column in 0..tile {
                 out[first + column] += joined([0, 1, 2, 3].map(|k| sums[k][column])) - offset;
             }
-        }
-    }
-}
-
-#[inline]
-fn add_row(row: &[i16], cut: &[u32; 4], sums: &mut [[u64; TILE]; 4]) {
-    for (sum, limb) in sums.iter_mut().zip(cut) {
-        let limb = u64::from(*limb);
-        for (sum, value) in sum.iter_mut().zip(row) {
-            *sum = sum.wrapping_add(u64::from(unsigned(*value)).wrapping_mul(limb));
         }
     }
 }
@@ -91,11 +82,8 @@ impl Limbs {
     /// `Σ_i values[i]·elements[i]` over the length of `values`, at most that of the elements.
     #[must_use]
     pub(crate) fn dot(&self, values: &[i16]) -> E {
-        let sums = [0, 1, 2, 3].map(|k| {
-            values.iter().zip(&self.cut[k]).fold(0_u64, |sum, (value, limb)| {
-                sum.wrapping_add(u64::from(unsigned(*value)).wrapping_mul(u64::from(*limb)))
-            })
-        });
+        let limbs = self.cut.each_ref().map(Vec::as_slice);
+        let sums = lanes::run(lanes::NarrowDot { values, limbs });
         joined(sums) - self.prefix[values.len()].scale(F::from_u64(SHIFT))
     }
 }

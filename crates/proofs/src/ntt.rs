@@ -3,23 +3,37 @@
 //! Decimation in frequency, natural order in, bit-reversed order out. The code's positions are counted in
 //! that output order; [`Domain::point`] says which field element a position stands for.
 
-use crate::field::F;
+use std::sync::{Arc, OnceLock};
+
+use crate::field::{F, TWO_ADICITY};
+use crate::lanes;
 
 /// The evaluation domain of size 2^log_size and its twiddle factors.
 pub struct Domain {
     log_size: u32,
-    /// ω^0 … ω^(n/2 − 1).
-    twiddles: Vec<F>,
+    /// For each layer, from the widest: ω^0, ω^stride, … one per element of a half.
+    twiddles: Arc<Vec<Vec<F>>>,
+}
+
+/// Twiddle factors of every size that was used, 16 bytes per point; sizes follow from limits on models.
+static TWIDDLES: [OnceLock<Arc<Vec<Vec<F>>>>; TWO_ADICITY as usize + 1] =
+    [const { OnceLock::new() }; TWO_ADICITY as usize + 1];
+
+fn twiddles(log_size: u32) -> Vec<Vec<F>> {
+    let layer = |log: u32| {
+        let root = F::root_of_unity(log);
+        let powers = std::iter::successors(Some(F::ONE), |last| Some(*last * root));
+        powers.take(1 << (log - 1)).collect()
+    };
+    (1..=log_size).rev().map(layer).collect()
 }
 
 impl Domain {
     /// The domain of `2^log_size` roots of unity.
     #[must_use]
     pub fn new(log_size: u32) -> Self {
-        let root = F::root_of_unity(log_size);
-        let half = (1_usize << log_size) / 2;
-        let twiddles = std::iter::successors(Some(F::ONE), |last| Some(*last * root));
-        Self { log_size, twiddles: twiddles.take(half).collect() }
+        let known = TWIDDLES[log_size as usize].get_or_init(|| Arc::new(twiddles(log_size)));
+        Self { log_size, twiddles: Arc::clone(known) }
     }
 
     /// How many points.
@@ -40,31 +54,27 @@ impl Domain {
     /// `values` has the domain's size. Zero coefficients at the end (a low-degree polynomial) cost less:
     /// `filled` says how many may be non-zero.
     pub fn evaluate(&self, values: &mut [F], filled: usize) {
-        let size = self.size();
-        assert!(values.len() == size, "BUG: the buffer has the domain's size");
-        let (mut span, mut stride) = (size / 2, 1);
-        while span >= 1 {
-            if filled <= span && span == size / 2 / stride {
+        assert!(values.len() == self.size(), "BUG: the buffer has the domain's size");
+        for twiddles in self.twiddles.iter() {
+            let span = twiddles.len();
+            if filled <= span {
                 // The upper half of every block is zero: its butterflies only copy and twist.
                 for block in values.chunks_exact_mut(2 * span) {
                     let (low, high) = block.split_at_mut(span);
-                    for index in 0..filled {
-                        high[index] = low[index] * self.twiddles[index * stride];
-                    }
+                    lanes::run(lanes::Copies { low: &low[..filled], high, twiddles });
                 }
+            } else if span > 2 {
+                lanes::run(lanes::Butterflies { values, twiddles });
             } else {
                 for block in values.chunks_exact_mut(2 * span) {
                     let (low, high) = block.split_at_mut(span);
-                    let steps = self.twiddles.iter().step_by(stride);
-                    for ((a, b), twiddle) in low.iter_mut().zip(high).zip(steps) {
+                    for (index, (a, b)) in low.iter_mut().zip(high).enumerate() {
                         let difference = *a - *b;
                         *a += *b;
-                        *b = difference * *twiddle;
+                        *b = if index == 0 { difference } else { difference * twiddles[index] };
                     }
                 }
             }
-            span /= 2;
-            stride *= 2;
         }
     }
 }

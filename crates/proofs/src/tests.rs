@@ -6,3 +6,4 @@ mod cheats;
 mod honest;
 pub(crate) mod models;
 mod statements;
+mod vectors;
