@@ -135,12 +135,14 @@ lab: build ## Measures scientist versus leech: table and figure, 13 minutes on t
 	$(BIN)/maxwell lab leech-sweep --seeds 1,2,3 --others-joules-per-core 20 --out $(LAB_OUT)
 
 # EZKL has no licence: it is measured, in an environment of its own, and never a dependency.
-EZKL := .cache/ezkl
+EZKL_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/maxwell/ezkl
+EZKL := $(EZKL_CACHE)/venv
 .PHONY: bench-ezkl
-bench-ezkl: build ## Proofs beside EZKL on the same ONNX files: hours, up to 17 GiB.
+bench-ezkl: build ## Proofs beside EZKL on the same ONNX files: up to an hour and 17 GiB, less when keys are kept.
 	@test -x $(EZKL)/bin/python || $(PY) -m venv $(EZKL)
 	$(EZKL)/bin/python -m pip install --quiet ezkl==23.0.5
-	@$(PY) benches/proofs_vs_ezkl.py --ezkl $(EZKL)/bin/python
+	@$(PY) benches/proofs_vs_ezkl.py --ezkl $(EZKL)/bin/python --out docs/images/proofs.json
+	@$(PY) docs/images/draw_proofs.py docs/images/proofs.json
 
 .PHONY: docs
 docs: $(NATIVE_STAMP) ## Builds the documentation into docs/_build/html; warnings are errors.

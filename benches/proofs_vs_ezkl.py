@@ -5,124 +5,67 @@ machine in one run, with what each leaves out. Not: which of the two is right fo
 
 Method: every case is an ONNX file of float weights (`harness/onnx_cases.py`). Ours: imported with
 64 standard-normal inputs as calibration, in a process of its own; the best of several proofs, each
-verified and compared with the reference. EZKL: `harness/ezkl_side.py`, one process a phase. Times
-are wall, CPU time beside them.
+verified and compared with the reference. EZKL: `harness/ezkl_side.py`, one process a phase, once.
+Times are wall, CPU time beside them; EZKL's proving includes its witness.
 
-What is left out: EZKL computes in fixed point with 7 fractional bits and keeps wider values between
-layers, ours in int8 with exact requantisation, so that outputs differ. With these settings EZKL
-hides nothing either (input and output public, weights fixed in the circuit); its keys, which it
-needs, are counted, its reference string is not. Ours needs neither string nor proving key; the
-header is what its verifier needs. In the mode "zk" weights are hidden, input and output public.
+What is left out: see `LEFT_OUT`, which is printed with the table.
 
-`python benches/proofs_vs_ezkl.py [--smoke] [--case NAME]… [--ezkl PYTHON]`
+`python benches/proofs_vs_ezkl.py [--smoke] [--case NAME]… [--profile plain|zk] [--ezkl PYTHON]
+[--cache FOLDER] [--out RESULT.json]`; the table is the last thing on stderr, and
+`docs/images/draw_proofs.py RESULT.json` draws it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import Any, Final
 
 from harness import REPOSITORY, emit, emit_machine, note
 from harness.onnx_cases import CASES, Case, case_named
-from maxwell.errors import ProofError
-from maxwell.proofs import Model, ProofModel, backend, load_onnx
-from maxwell.proofs.model import Dense, Requant, Table
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from harness.proof_case import HIDING_BYTES, MODES, TARGETS, in_child
 
 PROOFS: Final = 5
 EZKL_CANNOT: Final = {"d_ffn_768_3072", "d_ffn_768_3072_768", "d_matmul512"}
 """Cases that do not fit 24 GiB with EZKL 23."""
 
-TARGETS: Final[dict[str, tuple[float, float, float | None]]] = {
-    "a_dense64": (8, 2, 190_000),
-    "b_dense256_relu": (12, 2.5, 270_000),
-    "c_mlp_784_128_64_10": (25, 5, 350_000),
-    "c16_mlp_784_128_64_10_b16": (40, 6, None),
-    "e_conv_1x28x28_4f5s2": (15, 2.5, None),
-    "e_conv_8x16x16_16f3": (20, 3, None),
-    "d_dense1024": (25, 4, 550_000),
-    "d_matmul256": (150, 4, None),
-    "d_ffn_768_3072": (40, 5, 850_000),
-    "d_matmul512": (600, 6, None),
-}
-"""Promised in mode zk: prove ms, verify ms, proof bytes."""
+TIMES_FASTER_MIN: Final = 500
+
+LEFT_OUT: Final = (
+    "EZKL computes in fixed point with 7 fractional bits and keeps wider values between "
+    "layers; ours is int8 with exact requantisation, so that outputs differ.",
+    "EZKL, these settings: input and output public, weights fixed in the circuit, so that its "
+    "verifying key is the commitment to the model; its reference string is a test one, is not "
+    "counted, and in earnest needs a trusted set-up.",
+    "Ours, plain: input and output public, and a proof tells something of weights and activations. "
+    "Ours, zk: weights and activations hidden, input and output public. No set-up, no proving key; "
+    "the header is what a verifier needs.",
+    "EZKL has smaller proofs, verification on a chain, and more operators.",
+)
+
+COLUMNS: Final = (
+    ("setup_ms", "setup ms"),
+    ("prove_ms", "prove ms"),
+    ("verify_ms", "verify ms"),
+    ("proof_bytes", "proof B"),
+    ("key_bytes", "key B"),
+    ("rss_bytes", "peak MiB"),
+    ("cpu_ms", "prove CPU s"),
+)
 
 
-def ours(case: Case, *, hiding: bool, count: int) -> dict[str, float]:
-    """Measures our side; runs in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{case.name}.onnx"
-        path.write_bytes(case.onnx())
-        network = load_onnx(path)
-    x = case.inputs(case.input[0])
-    start, cpu = time.perf_counter(), time.process_time()
-    model = Model(network, hiding=hiding)
-    figures = {
-        "setup_ms": (time.perf_counter() - start) * 1e3,
-        "setup_cpu_ms": (time.process_time() - cpu) * 1e3,
-        "key_bytes": float(len(model.header)),
-    }
-    proves: list[tuple[float, float]] = []
-    verifies: list[float] = []
-    for _ in range(count):
-        start, cpu = time.perf_counter(), time.process_time()
-        proof = model.prove(x)
-        proves.append((time.perf_counter() - start, time.process_time() - cpu))
-        start = time.perf_counter()
-        proof.verify(model)
-        verifies.append(time.perf_counter() - start)
-        figures["proof_bytes"] = float(len(proof.proof))
-        assert np.array_equal(proof.result, network.run(x))
-    best = min(proves)
-    return figures | {
-        "prove_ms": best[0] * 1e3,
-        "prove_cpu_ms": best[1] * 1e3,
-        "verify_ms": min(verifies) * 1e3,
-        "rerun_ms": rerun_ms(case, x),
-        "rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
-    }
+def cache_folder() -> Path:
+    """Returns where reference strings and keys are kept between runs and clones."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "maxwell" / "ezkl"
 
 
-def rerun_ms(case: Case, x: NDArray[np.float32]) -> float:
-    """Returns what running the float model again costs with onnxruntime, on one thread."""
-    import onnxruntime
-
-    ort: Any = onnxruntime
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = 1
-    session = ort.InferenceSession(case.onnx(), settings)
-    took: list[float] = []
-    for _ in range(20):
-        start = time.perf_counter()
-        session.run(None, {"x": x})
-        took.append(time.perf_counter() - start)
-    return min(took) * 1e3
-
-
-def in_child(case: Case, *, hiding: bool, count: int) -> dict[str, float]:
-    """Runs `ours` in a process of its own."""
-    command = [sys.executable, __file__, "--child", case.name, "--count", str(count)]
-    if hiding:
-        command.append("--zk")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2_000:])
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
-def ezkl(python: Path, case: Case, folder: Path) -> dict[str, Any] | None:
+def ezkl(python: Path, case: Case, folder: Path, cache: Path) -> dict[str, Any] | None:
     """Runs EZKL on a case; None when it cannot."""
     if case.name in EZKL_CANNOT:
         return None
@@ -134,80 +77,80 @@ def ezkl(python: Path, case: Case, folder: Path) -> dict[str, Any] | None:
     (own / "input.json").write_text(json.dumps({"input_data": [x.tolist()]}))
     side = REPOSITORY / "benches" / "harness" / "ezkl_side.py"
     done = subprocess.run(
-        [python, side, model, own], capture_output=True, text=True, check=False
-    )  # fmt: skip
+        [python, side, model, own, cache], capture_output=True, text=True, check=False
+    )
     sys.stderr.write(done.stderr)
+    if done.returncode:
+        raise SystemExit(f"ezkl: {case.name}: exit code {done.returncode}")
     results: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     if "failed" in results:
         note(f"ezkl: {case.name}: {results['failed']}")
         return None
-    return results
+    return _figures(results)
 
 
-def report(case: Case, mode: str, figures: dict[str, float], peer: dict[str, Any] | None) -> None:
-    """Prints the lines of one case and mode."""
-    target = TARGETS.get(case.name, (None, None, None)) if mode == "zk" else (None, None, None)
-    theirs = _peer_figures(peer)
-    for key, unit, limit in (
-        ("setup_ms", "ms", None),
-        ("prove_ms", "ms", target[0]),
-        ("prove_cpu_ms", "ms", None),
-        ("verify_ms", "ms", target[1]),
-        ("proof_bytes", "bytes", target[2]),
-        ("key_bytes", "bytes", None),
-        ("rss_bytes", "bytes", None),
-    ):
-        emit(
-            f"proofs.{case.name}.{mode}.{key}",
-            figures[key],
-            unit,
-            target=limit,
-            peer="ezkl" if key in theirs else None,
-            peer_value=theirs.get(key),
-        )
-    emit(
-        f"proofs.{case.name}.{mode}.verify_over_rerun",
-        figures["verify_ms"] / figures["rerun_ms"],
-        "ratio",
-        peer="onnxruntime float32, one thread, ms",
-        peer_value=figures["rerun_ms"],
-        more={"batch": case.input[0]},
-    )
-    if theirs:
-        emit(
-            f"proofs.{case.name}.{mode}.times_faster_than_ezkl",
-            theirs["prove_ms"] / figures["prove_ms"],
-            "ratio",
-        )
-
-
-def _peer_figures(peer: dict[str, Any] | None) -> dict[str, float]:
+def _figures(peer: dict[str, Any]) -> dict[str, Any]:
     """Returns EZKL's figures under our names."""
-    if peer is None:
-        return {}
-    prove, setup = peer["prove"], peer["setup"]
+    prove, setup, witness = peer["prove"], peer["setup"], peer["witness"]
     return {
         "setup_ms": setup["wall_s"] * 1e3,
-        "prove_ms": (prove["wall_s"] + peer["witness"]["wall_s"]) * 1e3,
-        "prove_cpu_ms": (prove["cpu_s"] + peer["witness"]["cpu_s"]) * 1e3,
+        "prove_ms": (prove["wall_s"] + witness["wall_s"]) * 1e3,
+        "cpu_ms": (prove["cpu_s"] + witness["cpu_s"]) * 1e3,
         "verify_ms": peer["verify"]["wall_s"] * 1e3,
         "proof_bytes": prove["proof_bytes"],
         "key_bytes": setup["pk_bytes"] + setup["vk_bytes"],
         "rss_bytes": max(prove["rss_bytes"], setup["rss_bytes"]),
+        "setup_kept": bool(setup.get("kept", False)),
     }
 
 
-def modes() -> tuple[str, ...]:
-    """Returns the modes that this installation's prover has."""
-    small = np.ones((1, 1), np.int16)
-    op = Dense(0, 0, 1, (0,), Requant((256,), 8, 0))
-    table = Table(-1, (-1, 0, 1))
-    try:
-        backend.register(ProofModel((1,), (-1, 1), (table,), (op,), (small,)), hiding=True)
-    except ProofError as error:
-        note(error.message)
-        return ("plain",)
-    return ("plain", "zk")
+def report(case: Case, mode: str, figures: dict[str, Any], peer: dict[str, Any] | None) -> None:
+    """Prints the lines of one case and mode."""
+    prove, verify, size = TARGETS.get(case.name, (None, None, None))
+    if size is not None and mode == "plain":
+        size -= HIDING_BYTES
+    targets = {"prove_ms": prove, "verify_ms": verify, "proof_bytes": size}
+    for key, _ in COLUMNS:
+        emit(
+            f"proofs.beside_ezkl.{case.name}.{mode}.{key}",
+            figures[key],
+            key.rpartition("_")[2],
+            target=targets.get(key),
+            peer=None if peer is None else "ezkl",
+            peer_value=None if peer is None else peer[key],
+        )
+    if peer is not None:
+        times = peer["prove_ms"] / figures["prove_ms"]
+        emit(
+            f"proofs.beside_ezkl.{case.name}.{mode}.share_of_ezkl",
+            1 / times,
+            "ratio",
+            target=1 / TIMES_FASTER_MIN,
+            more={"times_faster": round(times), "setup_kept": peer["setup_kept"]},
+        )
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Returns all results as text."""
+    head = ["case", "prover", *(title for _, title in COLUMNS), "prove, times"]
+    rows = [head]
+    for result in results:
+        peer = result["ezkl"]
+        if peer is not None:
+            kept = "ezkl (setup kept)" if peer["setup_kept"] else "ezkl"
+            rows.append([result["case"], kept, *_cells(peer), ""])
+        for mode, figures in result["ours"].items():
+            times = "" if peer is None else f"{peer['prove_ms'] / figures['prove_ms']:,.0f}"
+            rows.append([result["case"], f"ours, {mode}", *_cells(figures), times])
+    widths = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join([*lines, "", *LEFT_OUT])
+
+
+def _cells(figures: dict[str, Any]) -> list[str]:
+    divisors = {"rss_bytes": 2**20, "cpu_ms": 1e3}
+    values = [figures[key] / divisors.get(key, 1) for key, _ in COLUMNS]
+    return [f"{value:,.3g}" if value < 1_000 else f"{value:,.0f}" for value in values]
 
 
 def parse() -> argparse.Namespace:
@@ -215,34 +158,43 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="one small case, for tests")
     parser.add_argument("--case", action="append", choices=[case.name for case in CASES])
+    parser.add_argument("--profile", choices=MODES, help="one of our profiles, not all")
     parser.add_argument("--ezkl", type=Path, metavar="PYTHON", help="interpreter that has ezkl")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--count", type=int, default=PROOFS, help=argparse.SUPPRESS)
-    parser.add_argument("--zk", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--cache", type=Path, default=cache_folder(), help="EZKL's strings, keys")
+    parser.add_argument("--out", type=Path, help="all results as JSON, for the picture")
     return parser.parse_args()
 
 
 def main() -> None:
-    """Measures every case in both modes."""
+    """Measures every case with both."""
     options = parse()
-    if options.child:
-        figures = ours(case_named(options.child), hiding=options.zk, count=options.count)
-        print(json.dumps(figures))
-        return
     emit_machine()
-    names = options.case or [case.name for case in CASES[: 1 if options.smoke else None]]
-    chosen = modes()
+    names = options.case or list(TARGETS)[: 1 if options.smoke else None]
+    modes = [options.profile] if options.profile else list(MODES)
+    results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             case = case_named(name)
+            ours: dict[str, Any] = {}
+            for mode in tuple(modes):
+                note(f"proofs: {name}: {mode}")
+                figures = in_child(name, mode, 1 if options.smoke else PROOFS)
+                if "missing" in figures:
+                    note(f"proofs: profile {mode} is skipped: {figures['missing']}")
+                    modes.remove(mode)
+                    continue
+                ours[mode] = figures
             peer = None
             if options.ezkl is not None:
                 note(f"proofs: {name}: ezkl")
-                peer = ezkl(options.ezkl, case, Path(folder))
-            for mode in chosen:
-                note(f"proofs: {name}: {mode}")
-                count = 1 if options.smoke else options.count
-                report(case, mode, in_child(case, hiding=mode == "zk", count=count), peer)
+                peer = ezkl(options.ezkl, case, Path(folder), options.cache)
+            for mode, figures in ours.items():
+                report(case, mode, figures, peer)
+            results.append({"case": name, "ours": ours, "ezkl": peer})
+            if options.out is not None:
+                text = json.dumps({"left_out": LEFT_OUT, "results": results}, indent=1)
+                options.out.write_text(text + "\n", encoding="utf-8")
+    sys.stderr.write(table(results) + "\n")
 
 
 if __name__ == "__main__":

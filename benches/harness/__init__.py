@@ -42,7 +42,7 @@ def parse_options(description: str) -> argparse.Namespace:
 
 def emit(
     bench: str,
-    value: float,
+    value: float | None,
     unit: str,
     *,
     target: float | None = None,
@@ -50,15 +50,18 @@ def emit(
     peer_value: float | None = None,
     more: Mapping[str, object] | None = None,
 ) -> None:
-    """Prints one result; with a target the value must not exceed it. `more` adds keys."""
+    """Prints one result; with a target the value must not exceed it. `more` adds keys.
+
+    A value that does not exist, such as a crossing of lines that do not cross, is None.
+    """
     line: dict[str, object] = {
         "bench": bench,
-        "value": _rounded(value),
+        "value": None if value is None else _rounded(value),
         "unit": unit,
         "target": target,
         "peer": peer,
         "peer_value": None if peer_value is None else _rounded(peer_value),
-        "ok": target is None or value <= target,
+        "ok": target is None or (value is not None and value <= target),
     }
     print(json.dumps(line | dict(more or {})), flush=True)
 

@@ -84,6 +84,14 @@ class Model:
         where = ModelStore() if store is None else store
         return where.add(self.network, self.header, self.digest, hiding=self.hiding)
 
+    def run_ints(self, x: NDArray[np.int16]) -> NDArray[np.int16]:
+        """Runs the model natively, without a proof: integers in and out, batch first.
+
+        Raises:
+            ProofError: MX1705 for an input that does not fit.
+        """
+        return backend.run(self._registered, x, self.network.proof_model.output_shape)
+
     def prove(self, x: NDArray[np.generic], *, context: bytes = b"") -> Proof:
         """Runs the model on an input and proves the result.
 
