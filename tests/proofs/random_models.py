@@ -21,14 +21,15 @@ from maxwell.proofs.model import (
 )
 
 
-def random_model(seed: int, *, wide: bool = False) -> ProofModel:
-    """Returns a model of one to four operations; `wide` uses the whole of int16."""
+def random_model(seed: int, *, wide: bool = False, operations: int = 0) -> ProofModel:
+    """Returns a model of so many operations, 0 for one to four; `wide` uses the whole of int16."""
     rng = np.random.default_rng(seed)
     top = 32_767 if wide else 127
     image = bool(rng.integers(2))
     shape = tuple(int(n) for n in (rng.integers(1, 7, 3) if image else rng.integers(1, 9, 1)))
     model = ProofModel(shape, (-top - 1, top), (), (), ())
-    for _ in range(int(rng.integers(1, 5))):
+    count = int(rng.integers(1, 5))
+    for _ in range(operations or count):
         model = _extended(model, rng, top)
     return model
 

@@ -4,6 +4,8 @@ output, input, batch or context refused."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,38 @@ def test_the_prover_agrees_with_the_reference(block: int, wide: bool) -> None:
         with pytest.raises(ProofError) as caught:
             check(registered.header, x, wrong, proof)
         assert caught.value.code == "MX1706"
+
+
+@needs_prover
+@pytest.mark.parametrize(
+    "count", [400, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_layers_agree_with_numpy(count: int) -> None:
+    """Single layers of every kind, int8 and all of int16, corners among weights and inputs.
+
+    Each runs natively and in numpy, cell by cell; one in twenty is proved and verified as well, and
+    refused with one cell changed.
+    """
+    kinds: Counter[str] = Counter()
+    for seed in range(count):
+        model = random_model(seed, wide=seed % 2 == 1, operations=1)
+        x = random_input(model, np.random.default_rng(seed), 1 + seed % 3)
+        registered = backend.register(model, hiding=False)
+        want = semantics.run(model, x)
+        assert np.array_equal(backend.run(registered, x, model.output_shape), want), seed
+        kinds[type(model.ops[0]).__name__] += 1
+        if seed % 20:
+            continue
+        y, proof = backend.prove(registered, x, model.output_shape, b"context")
+        assert np.array_equal(y, want), seed
+        check(registered.header, x, y, proof)
+        y = y.copy()
+        y.flat[seed % y.size] ^= 1
+        with pytest.raises(ProofError):
+            check(registered.header, x, y, proof)
+    assert kinds.total() == count
+    assert min(kinds.values()) > count // 20
+    assert len(kinds) == 5
 
 
 @needs_prover
