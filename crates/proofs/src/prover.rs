@@ -49,6 +49,11 @@ impl Prepared {
     pub fn new(architecture: Architecture, weights: &Weights) -> Result<Self> {
         check_bounds(&architecture, weights)?;
         let packed = forward::pack(&architecture, weights);
+        Ok(Self::commit(architecture, packed))
+    }
+
+    /// Commits to weights in the committed layout, unchecked: what a registrar could do who wants to cheat.
+    pub(crate) fn commit(architecture: Architecture, packed: Vec<Packed>) -> Self {
         let (blocks, data) = layout::weight_blocks(&architecture)
             .iter()
             .map(|(name, _)| {
@@ -64,7 +69,7 @@ impl Prepared {
         let weights = Committed::new(header::weight_matrix(&architecture), data, &mut Honest);
         let header =
             Header { architecture, profile: Profile::Plain100, weight_root: weights.root() };
-        Ok(Self { header, packed, weights, blocks })
+        Self { header, packed, weights, blocks }
     }
 
     /// What verifiers need.

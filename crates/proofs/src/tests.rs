@@ -5,5 +5,6 @@
 mod cheats;
 mod honest;
 pub(crate) mod models;
+mod registrars;
 mod statements;
 mod vectors;
