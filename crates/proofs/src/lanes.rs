@@ -15,6 +15,7 @@ use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
+use crate::extension::E;
 use crate::field::{F, MODULUS};
 
 /// 2^64 mod p, and the mask of a low half.
@@ -76,6 +77,216 @@ fn reduce(low: u64, high: u64) -> u64 {
     // After a carry the sum is below 2^64 − 2^32, so that adding ε cannot carry again.
     let total = if total < term { total.wrapping_add(EPSILON) } else { total };
     if total >= MODULUS { total.wrapping_sub(MODULUS) } else { total }
+}
+
+/// Words that are handled at once.
+const WIDTH: usize = 8;
+
+/// Eight elements of E, coordinate by coordinate.
+#[derive(Clone, Copy)]
+struct Wide {
+    low: [u64; WIDTH],
+    high: [u64; WIDTH],
+}
+
+impl Wide {
+    const ZERO: Self = Self { low: [0; WIDTH], high: [0; WIDTH] };
+
+    #[inline(always)]
+    fn splat(element: E) -> Self {
+        Self { low: [element.0.to_u64(); WIDTH], high: [element.1.to_u64(); WIDTH] }
+    }
+
+    /// Every `step`-th element, from `first`.
+    #[inline(always)]
+    fn load(elements: &[E], first: usize, step: usize) -> Self {
+        let mut wide = Self::ZERO;
+        for lane in 0..WIDTH {
+            let element = elements[first + step * lane];
+            wide.low[lane] = element.0.to_u64();
+            wide.high[lane] = element.1.to_u64();
+        }
+        wide
+    }
+
+    #[inline(always)]
+    fn store(self, elements: &mut [E]) {
+        for (lane, element) in elements[..WIDTH].iter_mut().enumerate() {
+            *element = E(F::of_lane(self.low[lane]), F::of_lane(self.high[lane]));
+        }
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        Self { low: each(self.low, other.low, add), high: each(self.high, other.high, add) }
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        Self {
+            low: each(self.low, other.low, subtract),
+            high: each(self.high, other.high, subtract),
+        }
+    }
+
+    /// (a + bX)(c + dX) with X² = 7.
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        let low = each(self.low, other.low, multiply);
+        let high = each(self.high, other.high, multiply);
+        let sums = each(each(self.low, self.high, add), each(other.low, other.high, add), multiply);
+        let seven = each(high, [7; WIDTH], multiply);
+        Self { low: each(low, seven, add), high: each(each(sums, low, subtract), high, subtract) }
+    }
+
+    #[inline(always)]
+    fn sum(self) -> E {
+        let sum = |words: [u64; WIDTH]| words.into_iter().map(F::of_lane).sum();
+        E(sum(self.low), sum(self.high))
+    }
+}
+
+#[inline(always)]
+fn each(a: [u64; WIDTH], b: [u64; WIDTH], of: impl Fn(u64, u64) -> u64) -> [u64; WIDTH] {
+    let mut out = [0; WIDTH];
+    for lane in 0..WIDTH {
+        out[lane] = of(a[lane], b[lane]);
+    }
+    out
+}
+
+/// `out[i] = values[2i] + x·(values[2i+1] − values[2i])`, for whole pairs.
+pub(crate) struct Fold<'a> {
+    pub(crate) values: &'a [E],
+    pub(crate) x: E,
+    pub(crate) out: &'a mut [E],
+}
+
+impl WithSimd for Fold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let x = Wide::splat(self.x);
+        let (groups, rest) = self.out.as_chunks_mut::<WIDTH>();
+        let done = 2 * WIDTH * groups.len();
+        for (group, out) in groups.iter_mut().enumerate() {
+            let values = &self.values[2 * WIDTH * group..2 * WIDTH * (group + 1)];
+            let (low, high) = (Wide::load(values, 0, 2), Wide::load(values, 1, 2));
+            low.plus(x.times(high.minus(low))).store(out);
+        }
+        for (out, pair) in rest.iter_mut().zip(self.values[done..].chunks_exact(2)) {
+            *out = pair[0] + self.x * (pair[1] - pair[0]);
+        }
+    }
+}
+
+/// One more variable of a table of eq: `high = low·x`, `low = low − high`.
+pub(crate) struct Expand<'a> {
+    pub(crate) low: &'a mut [E],
+    pub(crate) high: &'a mut [E],
+    pub(crate) x: E,
+}
+
+impl WithSimd for Expand<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let x = Wide::splat(self.x);
+        let (low, low_rest) = self.low.as_chunks_mut::<WIDTH>();
+        let (high, high_rest) = self.high.as_chunks_mut::<WIDTH>();
+        for (a, b) in low.iter_mut().zip(high) {
+            let whole = Wide::load(a, 0, 1);
+            let part = whole.times(x);
+            part.store(b);
+            whole.minus(part).store(a);
+        }
+        for (a, b) in low_rest.iter_mut().zip(high_rest) {
+            *b = *a * self.x;
+            *a -= *b;
+        }
+    }
+}
+
+/// Sums of neighbouring fractions: `(p0·q1 + p1·q0) / (q0·q1)`, for whole pairs.
+pub(crate) struct Fractions<'a> {
+    pub(crate) p: &'a [E],
+    pub(crate) q: &'a [E],
+    pub(crate) p_out: &'a mut [E],
+    pub(crate) q_out: &'a mut [E],
+}
+
+impl WithSimd for Fractions<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let (p_out, p_rest) = self.p_out.as_chunks_mut::<WIDTH>();
+        let (q_out, q_rest) = self.q_out.as_chunks_mut::<WIDTH>();
+        let done = 2 * WIDTH * p_out.len();
+        for (group, (p_out, q_out)) in p_out.iter_mut().zip(q_out).enumerate() {
+            let range = 2 * WIDTH * group..2 * WIDTH * (group + 1);
+            let (p, q) = (&self.p[range.clone()], &self.q[range]);
+            let [p0, p1, q0, q1] = [
+                Wide::load(p, 0, 2),
+                Wide::load(p, 1, 2),
+                Wide::load(q, 0, 2),
+                Wide::load(q, 1, 2),
+            ];
+            p0.times(q1).plus(p1.times(q0)).store(p_out);
+            q0.times(q1).store(q_out);
+        }
+        let pairs = self.p[done..].chunks_exact(2).zip(self.q[done..].chunks_exact(2));
+        for ((p_out, q_out), (p, q)) in p_rest.iter_mut().zip(q_rest).zip(pairs) {
+            *p_out = p[0] * q[1] + p[1] * q[0];
+            *q_out = q[0] * q[1];
+        }
+    }
+}
+
+/// qr·(pl + λ·ql) + pr·ql.
+#[inline(always)]
+fn term(lambda: Wide, pl: Wide, pr: Wide, ql: Wide, qr: Wide) -> Wide {
+    qr.times(pl.plus(lambda.times(ql))).plus(pr.times(ql))
+}
+
+/// The sums of one round of the look-up tree over groups of eight whole pairs; see `prover/gkr.rs`.
+pub(crate) struct FractionRound<'a> {
+    /// Even numerators, odd ones, even denominators, odd ones; two for each weight.
+    pub(crate) halves: [&'a [E]; 4],
+    pub(crate) weights: &'a [E],
+    pub(crate) lambda: E,
+}
+
+impl WithSimd for FractionRound<'_> {
+    type Output = [E; 3];
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> [E; 3] {
+        let lambda = Wide::splat(self.lambda);
+        let mut sums = [Wide::ZERO; 3];
+        for (group, weights) in self.weights.chunks_exact(WIDTH).enumerate() {
+            let range = 2 * WIDTH * group..2 * WIDTH * (group + 1);
+            let [pl, pr, ql, qr] = self.halves.map(|half| &half[range.clone()]);
+            let weight = Wide::load(weights, 0, 1);
+            let [low_pl, low_pr, low_ql, low_qr] =
+                [pl, pr, ql, qr].map(|half| Wide::load(half, 0, 2));
+            let [up_pl, up_pr, up_ql, up_qr] = [pl, pr, ql, qr].map(|half| Wide::load(half, 1, 2));
+            let low = term(lambda, low_pl, low_pr, low_ql, low_qr);
+            let up = term(
+                lambda,
+                up_pl.minus(low_pl),
+                up_pr.minus(low_pr),
+                up_ql.minus(low_ql),
+                up_qr.minus(low_qr),
+            );
+            sums[0] = sums[0].plus(weight.times(low));
+            sums[1] = sums[1].plus(weight.times(up));
+            sums[2] = sums[2].plus(weight);
+        }
+        sums.map(Wide::sum)
+    }
 }
 
 /// One layer of a transform: `(a, b) ← (a + b, (a − b)·w)` in every block of two halves.
@@ -206,6 +417,34 @@ mod tests {
             run(Butterflies { values: &mut values, twiddles: &t });
             prop_assert_eq!(&values[..19], &[of(a) + of(b); 19][..]);
             prop_assert_eq!(&values[19..], &[(of(a) - of(b)) * of(w); 19][..]);
+            let elements: Vec<E> = (0..76).map(|i| [E(of(a), of(b)), E(of(w), of(a)), E(of(b), of(w))][i % 3]).collect();
+            let mut folded = vec![E::ZERO; 19];
+            run(Fold { values: &elements[..38], x: E(of(w), of(b)), out: &mut folded });
+            for (pair, found) in elements.chunks(2).zip(&folded) {
+                prop_assert_eq!(*found, pair[0] + E(of(w), of(b)) * (pair[1] - pair[0]));
+            }
+            let (mut low, mut high) = (elements[..19].to_vec(), vec![E::ZERO; 19]);
+            run(Expand { low: &mut low, high: &mut high, x: E(of(b), of(w)) });
+            let (mut p_out, mut q_out) = (vec![E::ZERO; 19], vec![E::ZERO; 19]);
+            let (p, q) = (&elements[..38], &elements[38..]);
+            run(Fractions { p, q, p_out: &mut p_out, q_out: &mut q_out });
+            for i in 0..19 {
+                let part = elements[i] * E(of(b), of(w));
+                prop_assert_eq!((low[i], high[i]), (elements[i] - part, part));
+                let sum = p[2 * i] * q[2 * i + 1] + p[2 * i + 1] * q[2 * i];
+                prop_assert_eq!((p_out[i], q_out[i]), (sum, q[2 * i] * q[2 * i + 1]));
+            }
+            let halves = [&elements[..32], &elements[1..33], &elements[2..34], &elements[44..]];
+            let (weights, lambda) = (&elements[5..21], E(of(b), of(a)));
+            let mut sums = [E::ZERO; 3];
+            for (i, weight) in weights.iter().enumerate() {
+                let [pl, pr, ql, qr] = halves.map(|half| half[2 * i]);
+                let [dpl, dpr, dql, dqr] = halves.map(|half| half[2 * i + 1] - half[2 * i]);
+                sums[0] += *weight * (qr * (pl + lambda * ql) + pr * ql);
+                sums[1] += *weight * (dqr * (dpl + lambda * dql) + dpr * dql);
+                sums[2] += *weight;
+            }
+            prop_assert_eq!(run(FractionRound { halves, weights, lambda }), sums);
             let mut copied = vec![F::ZERO; 19];
             run(Copies { low: &x, high: &mut copied, twiddles: &t });
             prop_assert_eq!(copied, vec![of(a) * of(w); 19]);

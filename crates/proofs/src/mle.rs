@@ -2,6 +2,7 @@
 //! of a point goes with the least significant bit of the index.
 
 use crate::extension::E;
+use crate::lanes;
 
 /// All of eq(point, ·): entry i is Π_k (point_k if bit k of i else 1 − point_k).
 #[must_use]
@@ -15,11 +16,8 @@ pub fn scaled_eq_table(point: &[E], factor: E) -> Vec<E> {
     let mut table = vec![E::ZERO; 1 << point.len()];
     table[0] = factor;
     for (bit, coordinate) in point.iter().enumerate() {
-        let (low, high) = table.split_at_mut(1 << bit);
-        for (a, b) in low.iter_mut().zip(high) {
-            *b = *a * *coordinate;
-            *a -= *b;
-        }
+        let (low, rest) = table.split_at_mut(1 << bit);
+        lanes::run(lanes::Expand { low, high: &mut rest[..1 << bit], x: *coordinate });
     }
     table
 }
@@ -53,13 +51,13 @@ pub fn evaluate(values: &[E], point: &[E]) -> E {
 
 /// Binds the lowest variable: `values[i] = values[2i] + x·(values[2i+1] − values[2i])`, zero beyond the end.
 pub fn fold(values: &mut Vec<E>, x: E) {
-    let pairs = values.len().div_ceil(2);
-    for index in 0..pairs {
-        let low = values[2 * index];
-        let high = values.get(2 * index + 1).copied().unwrap_or(E::ZERO);
-        values[index] = low + x * (high - low);
+    let mut folded = vec![E::ZERO; values.len().div_ceil(2)];
+    let whole = values.len() / 2;
+    lanes::run(lanes::Fold { values, x, out: &mut folded[..whole] });
+    if let [.., last] = values[2 * whole..] {
+        folded[whole] = last - x * last;
     }
-    values.truncate(pairs);
+    *values = folded;
 }
 
 #[cfg(test)]

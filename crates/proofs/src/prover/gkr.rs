@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::channel::Channel;
 use crate::extension::E;
+use crate::lanes;
 use crate::mle;
 
 /// Below this many pairs threads cost more than they save.
@@ -23,12 +24,18 @@ pub(crate) struct Level {
 impl Level {
     /// The level above: sums of neighbouring fractions.
     fn above(&self) -> Self {
-        let sum = |(p, q): (&[E], &[E])| match (p, q) {
-            ([p0, p1], [q0, q1]) => (*p0 * *q1 + *p1 * *q0, *q0 * *q1),
-            _ => (p[0], q[0]),
-        };
-        let pairs = self.p.par_chunks(2).with_min_len(PARALLEL).zip(self.q.par_chunks(2));
-        let (p, q) = pairs.map(sum).unzip();
+        let count = self.p.len().div_ceil(2);
+        let (mut p, mut q) = (vec![E::ZERO; count], vec![E::ZERO; count]);
+        let inputs = self.p.par_chunks(2 * PARALLEL).zip(self.q.par_chunks(2 * PARALLEL));
+        let outputs = p.par_chunks_mut(PARALLEL).zip(q.par_chunks_mut(PARALLEL));
+        inputs.zip(outputs).for_each(|((p, q), (p_out, q_out))| {
+            let whole = p.len() / 2;
+            if let ([.., p_last], [.., q_last]) = (&p[2 * whole..], &q[2 * whole..]) {
+                (p_out[whole], q_out[whole]) = (*p_last, *q_last);
+            }
+            let (p_out, q_out) = (&mut p_out[..whole], &mut q_out[..whole]);
+            lanes::run(lanes::Fractions { p, q, p_out, q_out });
+        });
         Self { p, q }
     }
 }
@@ -79,11 +86,23 @@ impl Halves {
         }
     }
 
+    fn shortest(&self) -> usize {
+        [&self.pl, &self.pr, &self.ql, &self.qr].map(Vec::len).into_iter().min().unwrap_or(0)
+    }
+
     /// The sums over pairs `from..to` of eq·h(0), of eq times the leading coefficient of h, and of eq.
     fn round(&self, eq: &[E], lambda: E, from: usize, to: usize) -> [E; 3] {
         let at = |values: &[E], index: usize, tail: E| values.get(index).copied().unwrap_or(tail);
-        let mut sums = [E::ZERO; 3];
-        for (pair, weight) in eq.iter().copied().enumerate().take(to).skip(from) {
+        // Whole groups of whole pairs in vectors, the end one by one.
+        let groups = (to.min(self.shortest() / 2).saturating_sub(from)) / 8;
+        let split = from + 8 * groups;
+        let mut sums = lanes::run(lanes::FractionRound {
+            halves: [&self.pl, &self.pr, &self.ql, &self.qr]
+                .map(|values| &values[2 * from..2 * split]),
+            weights: &eq[from..split],
+            lambda,
+        });
+        for (pair, weight) in eq.iter().copied().enumerate().take(to).skip(split) {
             let (low, high) = (2 * pair, 2 * pair + 1);
             let [pl, pr, ql, qr] = [self.pl[low], self.pr[low], self.ql[low], self.qr[low]];
             let [dpl, dpr] = [at(&self.pl, high, E::ZERO) - pl, at(&self.pr, high, E::ZERO) - pr];
