@@ -118,7 +118,8 @@ test-python: build fleet test-system
 
 test-slow: build fleet test-system ## The slow tests: long runs, the wheel in a fresh environment.
 	$(PY) -m pytest -m slow --timeout 900
-	cargo test -p maxwell-proofs --release --locked --quiet -- --ignored
+	cargo test -p maxwell-proofs --release --locked --quiet --lib --test hostile -- --ignored
+	cargo test -p maxwell-proofs --locked --quiet --lib --features scalar
 
 # --- figures, documentation, wheel -----------------------------------------------------------
 

@@ -16,9 +16,14 @@ PANELS: Final = (
     ("prove_ms", "proving, ms"),
     ("verify_ms", "verifying, ms"),
     ("proof_bytes", "proof, bytes"),
-    ("rss_bytes", "peak memory, bytes"),
+    ("rss_bytes", "peak memory, MiB"),
 )
 SERIES: Final = (("plain", "Maxwell, plain", "C0"), ("zk", "Maxwell, zero-knowledge", "C2"))
+
+
+def shown(key: str, figures: dict[str, Any]) -> float:
+    """Returns a figure in the unit of its panel."""
+    return figures[key] / (2**20 if key == "rss_bytes" else 1)
 
 
 def draw(results: list[dict[str, Any]], picture: Path) -> None:
@@ -27,7 +32,7 @@ def draw(results: list[dict[str, Any]], picture: Path) -> None:
 
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "maxwell"
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     plt = cast(Any, pyplot)  # its types are incomplete
 
@@ -37,12 +42,15 @@ def draw(results: list[dict[str, Any]], picture: Path) -> None:
         for row, result in enumerate(results):
             peer = result["ezkl"]
             if peer is not None:
-                axis.plot(peer[key], row, "s", color="C3", label="EZKL" if row == 0 else None)
+                axis.plot(
+                    shown(key, peer), row, "s", color="C3", label="EZKL" if row == 0 else None
+                )
             for mode, label, colour in SERIES:
                 if mode in result["ours"]:
-                    value = result["ours"][mode][key]
+                    value = shown(key, result["ours"][mode])
                     axis.plot(value, row, "o", color=colour, label=label if row == 0 else None)
         axis.set_xscale("log")
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
         axis.set_title(title, fontsize=10)
         axis.grid(axis="x", alpha=0.3)
     axes[0].set_yticks(range(len(names)), names)
