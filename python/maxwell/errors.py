@@ -525,14 +525,15 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "randomness and a new digest."
     ),
     "MX1730": (
-        "The node's prover died while it ran, proved or checked an inference, or was given up after "
-        "dying too often. The guest got EIO and paid for what was metered; whatever it asks next is "
-        "done by a new prover. An inference too large for this machine's memory does this: lower "
-        "batch_max of its [[model]]."
+        "The node's prover died while it ran, proved or checked an inference, or was given up "
+        "after dying too often. The guest got EIO and paid for what was metered; whatever it asks "
+        "next is done by a new prover. An inference too large for this machine's memory does "
+        "this: lower batch_max of its [[model]]."
     ),
     "MX1731": (
-        "A [[model]] or a reward that orders inferences of it does not fit: another digest than the "
-        "fleet file names, a tier that the model cannot be proved in, or a larger batch than it takes."
+        "A [[model]] or a reward that orders inferences of it does not fit: another digest than "
+        "the fleet file names, a tier that the model cannot be proved in, or a larger batch than "
+        "it takes."
     ),
     "MX1800": (
         "The heat planes could not do what was asked; the message names the part. Local safety "

@@ -44,8 +44,8 @@ from maxwell.config.records import (
 from maxwell.config.requests import read_request
 from maxwell.config.table import Source, Table
 from maxwell.errors import ConfigError
-from maxwell.market.question_options import is_question, parse_question
 from maxwell.market.proof_options import is_proof, parse_proof
+from maxwell.market.question_options import is_question, parse_question
 from maxwell.market.resolvers import check_resolver
 
 FILE_BYTES_MAX: Final = 4 << 20

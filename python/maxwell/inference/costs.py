@@ -1,8 +1,8 @@
 """What a model's work costs, from its shapes alone.
 
 Before anything runs, `RESERVE_FACTOR` times these figures leave the guest's purse; what was metered
-is charged, and the rest comes back. In deterministic mode, where no clock may be read, these figures
-are what is charged. They were measured on one core of an AMD EPYC (Zen 4) with the digits models
+is charged, and the rest comes back. In deterministic mode, where no clock may be read, they are
+what is charged. They were measured on one core of an AMD EPYC (Zen 4) with the digits models
 and rounded up; `maxwell report` shows what a run really took.
 """
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import msgspec
+
+from maxwell.proofs.claims import Order
 
 if TYPE_CHECKING:
     import socket
@@ -34,6 +36,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     claim: bytes = b""
     """Of `check`: a signed claim."""
     proof: bytes = b""
+    order: Order | None = None
+    """Of `check`: what the claim must be about, before anything costly is looked at."""
     sums: bytes = b""
     """Of `audit`: little-endian int64."""
 
@@ -52,6 +56,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     output_commitment: bytes = b""
 
 
+Received = TypeVar("Received", Job, Done)
+
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
@@ -65,7 +71,7 @@ def send(to: socket.socket, message: Job | Done) -> None:
     to.sendall(len(body).to_bytes(_LENGTH_BYTES, "little") + body)
 
 
-def receive(source: socket.socket, decoder: msgspec.msgpack.Decoder[Job | Done]) -> Job | Done:
+def receive(source: socket.socket, decoder: msgspec.msgpack.Decoder[Received]) -> Received:
     """Waits for one message.
 
     Raises:

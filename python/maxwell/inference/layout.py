@@ -27,7 +27,12 @@ _ANSWER: Final = struct.Struct("<IIII")
 _PAID: Final = struct.Struct("<Q")
 PROOF_BYTES_MAX: Final = 2 << 20
 """A longer proof cannot be delivered; the largest of the documented cases has 0.9 MB."""
-TIER_NUMBERS: Final = {Tier.HOST: 0, Tier.SECRET_VECTOR: 1, Tier.SUCCINCT: 3, Tier.ZERO_KNOWLEDGE: 4}
+TIER_NUMBERS: Final = {
+    Tier.HOST: 0,
+    Tier.SECRET_VECTOR: 1,
+    Tier.SUCCINCT: 3,
+    Tier.ZERO_KNOWLEDGE: 4,
+}
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from maxwell.errors import ConfigError, ProofError
 from maxwell.inference.costs import Shapes
 from maxwell.proofs.arrays import load_array
-from maxwell.proofs.importer import load_onnx
+from maxwell.proofs.importer import Network, load_onnx
 from maxwell.proofs.proof import Model
 from maxwell.proofs.store import ModelStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from maxwell.config.records import ModelConfig
-    from maxwell.proofs.importer import Network
 
 
 class RunModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ def _load(config: ModelConfig, base_dir: Path) -> Model:
             return Model(local.load(digest), hiding=local.about(digest).hiding)
         calibration = None
         if config.calibration:
-            calibration = load_array(base_dir / config.calibration)
+            calibration = load_array(base_dir / config.calibration).astype(np.float64)
         network = load_onnx(base_dir / config.onnx, calibration=calibration)
         return Model(network, hiding=config.hiding)
     except ProofError as error:

@@ -191,5 +191,4 @@ class Prover:
                     self._restarts += 1
                     self._start()
             return Done(cpu_ns=spent_ns, code="MX1730", why=f"the prover died: {error}"[:300])
-        assert isinstance(done, Done)
         return done

@@ -462,9 +462,7 @@ class Ledger:
             lease.given_back += rest
         return lease.is_open
 
-    def settle_inference(
-        self, process: ProcessId, held: int, *, burned: int, premium: int
-    ) -> bool:
+    def settle_inference(self, process: ProcessId, held: int, *, burned: int, premium: int) -> bool:
         """Burns what the host spent on a process's inference and gives the rest back.
 
         Args:

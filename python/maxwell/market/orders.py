@@ -19,10 +19,11 @@ import msgspec
 import numpy as np
 
 from maxwell.errors import ConfigError, ProofError
+from maxwell.inference.models import RunModel
 from maxwell.market.proof_options import is_proof, parse_proof
 from maxwell.proofs.arrays import load_array
 from maxwell.proofs.backend import to_bytes
-from maxwell.proofs.claims import Order, Payments, commit_tensor
+from maxwell.proofs.claims import Claim, Order, Payments, commit_tensor
 from maxwell.proofs.tiers import Tier
 
 if TYPE_CHECKING:
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maxwell.config.records import RewardConfig
-    from maxwell.inference.models import RunModel
     from maxwell.market.ledger import Ledger
     from maxwell.market.proof_options import ProofOptions
-    from maxwell.proofs.claims import Claim, SignedClaim
+    from maxwell.proofs.claims import SignedClaim
 
 MACS_PER_PAYMENT: Final = 1_000_000
 """`pays` is for a million multiplications."""

@@ -23,7 +23,9 @@ from maxwell.inference.layout import (
 from maxwell.inference.models import RunModel, load_models
 from maxwell.inference.prover import Prover
 from maxwell.market.orders import Issued, NoOrder, OrderBook, payee_id
-from maxwell.proofs.claims import SignedClaim
+from maxwell.node.entry import Entry
+from maxwell.node.wire import Inferred
+from maxwell.proofs.claims import Claim, SignedClaim
 from maxwell.proofs.tiers import Tier
 from maxwell.token.key import node_key
 
@@ -36,10 +38,8 @@ if TYPE_CHECKING:
     from maxwell.inference.jobs import Done
     from maxwell.inference.prover import Key
     from maxwell.market.ledger import Ledger
-    from maxwell.node.entry import Entry
     from maxwell.node.journal import Journal
-    from maxwell.node.wire import Inferred, Message
-    from maxwell.proofs.claims import Claim
+    from maxwell.node.wire import Message
 
 TIMEOUT_NS: Final = 60_000_000_000
 PENDING_MAX: Final = 64
@@ -139,9 +139,7 @@ class Inferences:
         self.epoch = 0
         self._models = load_models(fleet.models, fleet.base_dir, folder)
         self._by_digest = {run_model.digest: run_model for run_model in self._models.values()}
-        self._desk = Desk(
-            node_key(), entropy=entropy, interval_ppm=model.relative_interval_ppm
-        )
+        self._desk = Desk(node_key(), entropy=entropy, interval_ppm=model.relative_interval_ppm)
         self._orders = OrderBook(
             fleet.rewards,
             ledger,
@@ -195,9 +193,7 @@ class Inferences:
         if not models:
             return None
         return {
-            "models": [
-                self._model_terms(model) for model in {m.name: m for m in models}.values()
-            ],
+            "models": [self._model_terms(model) for model in {m.name: m for m in models}.values()],
             "orders": orders,
             "deliver_uj": deliver_uj,
             "deliver_bytes_max": deliver_bytes,
@@ -330,6 +326,7 @@ class Inferences:
             input=issued.input,
             batch=issued.batch,
             buyer_nonce=issued.order.buyer_nonce,
+            order=issued.order,
         )
         if issued.tier is Tier.SECRET_VECTOR:
             is_open.stage = "audit"
@@ -346,9 +343,7 @@ class Inferences:
         is_open.output = given.output
         self._start(
             is_open,
-            msgspec.structs.replace(
-                job, output=given.output, claim=given.claim, proof=given.proof
-            ),
+            msgspec.structs.replace(job, output=given.output, claim=given.claim, proof=given.proof),
         )
 
     def _start(self, is_open: _Open, job: Job) -> None:
@@ -455,9 +450,7 @@ class Inferences:
         entry = is_open.entry
         entry.inferences += is_open.batch
         entry.macs += is_open.model.shapes.macs * is_open.batch
-        data = pack_answer(
-            output=is_open.output, claim=is_open.signed.encode(), proof=proof
-        )
+        data = pack_answer(output=is_open.output, claim=is_open.signed.encode(), proof=proof)
         self._close(is_open, data=data)
 
     def _pay(self, is_open: _Open) -> None:
@@ -555,14 +548,10 @@ class Inferences:
         entry.inference_premium += charged - burned
         return charged, energy_uj - burned
 
-    def _answer(
-        self, entry: Entry, event: Inferred, *, errno: int = 0, data: bytes = b""
-    ) -> None:
+    def _answer(self, entry: Entry, event: Inferred, *, errno: int = 0, data: bytes = b"") -> None:
         self._ledger.settle_inference(entry.pid, event.credits, burned=0, premium=0)
         self._ready.append(
-            Answered(
-                entry=entry, id=event.id, fund_credits=event.credits, errno=errno, data=data
-            )
+            Answered(entry=entry, id=event.id, fund_credits=event.credits, errno=errno, data=data)
         )
 
     def _note(

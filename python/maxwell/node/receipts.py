@@ -180,7 +180,9 @@ def _figures(
 ) -> dict[int, dict[int, int | str]]:
     """Lays the figures out by `maxwell.token.registry`, whose order and keys these are."""
     metered = reading.metered_uj
-    interval = -(-(slot.energy_uj + entry.host_uj) * reading.interval_uj // metered) if metered else 0
+    interval = (
+        -(-(slot.energy_uj + entry.host_uj) * reading.interval_uj // metered) if metered else 0
+    )
     return {
         METERS.key: {
             1: slot.fuel,
