@@ -3,7 +3,7 @@
 Before anything runs, `RESERVE_FACTOR` times these figures leave the guest's purse; what was metered
 is charged, and the rest comes back. In deterministic mode, where no clock may be read, they are
 what is charged. They were measured on one core of an AMD EPYC (Zen 4) with the digits models
-and rounded up; `maxwell report` shows what a run really took.
+and rounded up; `report.json` has what a run really took.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from maxwell.errors import MaxwellError, ProofError
 from maxwell.inference.desk import Desk
 from maxwell.inference.jobs import Done, Job, receive, send
-from maxwell.proofs import backend
+from maxwell.proofs import backend, semantics
 from maxwell.proofs.claims import SignedClaim, check_order, commit_tensor
 from maxwell.proofs.secret_vectors import SecretVectors
 from maxwell.proofs.store import ModelStore
@@ -48,11 +48,12 @@ class _Served:
         self._secret: SecretVectors | None = None
 
     def tensor(self, data: bytes, batch: int) -> NDArray[np.int16]:
-        """Returns an input in its shape."""
+        """Returns an input in its shape; MX1705 when it does not fit or is out of range."""
         shape = self.network.proof_model.input_shape
         if len(data) != 2 * batch * prod(shape):
             raise ProofError(f"{len(data)} bytes of input for a batch of {batch}", code="MX1705")
-        return np.frombuffer(data, "<i2").reshape(batch, *shape).astype(np.int16)
+        x = np.frombuffer(data, "<i2").reshape(batch, *shape).astype(np.int16)
+        return semantics.check_input(self.network.proof_model, x)
 
     def sums(self, data: bytes, batch: int) -> list[NDArray[np.int64]]:
         """Cuts what a process handed over into its tensors."""

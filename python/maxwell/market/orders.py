@@ -4,7 +4,8 @@ An order is the sponsor's: its model, its input, its nonce, its tier. A process 
 time; the node adds a nonce of its own when it hands the order out, which is before the run. What is
 paid follows from the model's shapes, never from a claim, and once for each model, input and buyer's
 nonce, whoever delivers: `maxwell.proofs.claims.Payments` remembers what was paid for the whole run.
-An order that expires, or whose process ends, is handed to somebody else.
+An order that expires, is given back, or whose process ends, is handed to somebody else, and to the
+same process three times at most: nobody keeps one from others by failing at it for ever.
 
 Deterministic: equal calls and equal entropy give equal orders and payments.
 """
@@ -12,7 +13,7 @@ Deterministic: equal calls and equal entropy give equal orders and payments.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 MACS_PER_PAYMENT: Final = 1_000_000
 """`pays` is for a million multiplications."""
+TRIES_MAX: Final = 3
+"""A process that had an order so often and did not deliver it leaves it to others."""
 INPUT_BYTES_MAX: Final = 64 << 20
 """Of the inputs of one reward."""
 
@@ -95,12 +98,27 @@ class _Reward:
         self.batches: Sequence[bytes] = ()
         self.nonces: dict[int, bytes] = {}
         self.returned: deque[int] = deque()
+        self.tries: dict[int, Counter[int]] = {}
+        """How often each process had an order that is not delivered, by its place."""
         self.next = 0
         self.out = 0
 
     @property
     def count(self) -> int:
         return len(self.batches) * self.options.rounds
+
+    def take(self, pid: int) -> int | None:
+        """Returns the place of an order that a process may have, or None."""
+        place = next(
+            (p for p in self.returned if self.tries.get(p, Counter())[pid] < TRIES_MAX), None
+        )
+        if place is not None:
+            self.returned.remove(place)
+        elif self.next < self.count:
+            place, self.next = self.next, self.next + 1
+        if place is not None:
+            self.tries.setdefault(place, Counter())[pid] += 1
+        return place
 
     @property
     def price_credits(self) -> int:
@@ -184,11 +202,8 @@ class OrderBook:
         asked = self._rewards[reward]
         if self._ledger.sponsor_balance(asked.config.sponsor) == 0:
             raise NoOrder(is_final=True, is_unpaid=True)
-        if asked.returned:
-            place = asked.returned.popleft()
-        elif asked.next < asked.count:
-            place, asked.next = asked.next, asked.next + 1
-        else:
+        place = asked.take(pid)
+        if place is None:
             raise NoOrder(is_final=asked.out == 0)
         asked.out += 1
         self._issued += 1
@@ -248,6 +263,7 @@ class OrderBook:
         reward = self._rewards[issued.reward]
         reward.out -= 1
         reward.nonces.pop(issued.place, None)
+        reward.tries.pop(issued.place, None)
         paid = self._ledger.reward(pid, issued.sponsor, issued.price_credits)
         return Payment(claim=claim, credits=paid)
 
