@@ -21,6 +21,8 @@ int main(int argc, char **argv) {
             length = inference_run(argv[1]);
             if (length < 0) return -length;
         }
-        inference_deliver(inference_answer.bytes, (uint32_t)length);
+        if (inference_deliver(inference_answer.bytes, (uint32_t)length) == -MAXWELL_EDQUOT) {
+            inference_wait();
+        }
     }
 }

@@ -12,13 +12,17 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: substituter MODEL [REWARD]\n");
         return 1;
     }
-    int32_t reward = argc > 2 ? atoi(argv[2]) : 0;
+    int32_t reward = argc > 2 ? atoi(argv[2]) : 0, length = 0;
     for (;;) {
         int32_t error = inference_next(reward);
         if (error == -MAXWELL_EPIPE || error == -MAXWELL_EDQUOT) return 0;
         if (error < 0) return -error;
-        int32_t length = inference_run(argv[1]);
-        if (length < 0) return -length;
-        inference_deliver(inference_answer.bytes, (uint32_t)length);
+        int32_t got = inference_run(argv[1]);
+        if (got > 0) length = got;
+        if (got < 0 && got != -MAXWELL_EDQUOT) return -got;
+        /* When it cannot pay for a run any more, it hands in what it has. */
+        if (inference_deliver(inference_answer.bytes, (uint32_t)length) == -MAXWELL_EDQUOT) {
+            inference_wait();
+        }
     }
 }

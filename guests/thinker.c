@@ -2,7 +2,7 @@
  * hands the claim in with its proof.
  *
  * Usage: thinker MODEL [REWARD]   (the reward's place in the process's rewards, from 0)
- * Stops when nothing is left to earn. Exit codes: 0, the errno of what failed, 1 usage. */
+ * Waits while its purse cannot cover a run, and stops when nothing is left to earn. Exit codes: 0, the errno of what failed, 1 usage. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,11 +19,19 @@ int main(int argc, char **argv) {
         if (error == -MAXWELL_EPIPE || error == -MAXWELL_EDQUOT) return 0;
         if (error < 0) return -error;
         int32_t length = inference_run(argv[1]);
+        if (length == -MAXWELL_EDQUOT) {
+            inference_wait();
+            continue;
+        }
         if (length < 0) {
             fprintf(stderr, "thinker: infer: errno %d\n", -length);
             return -length;
         }
         int64_t paid = inference_deliver(inference_answer.bytes, (uint32_t)length);
+        if (paid == -MAXWELL_EDQUOT) {
+            inference_wait();
+            continue;
+        }
         if (paid < 0) {
             fprintf(stderr, "thinker: deliver: errno %d\n", (int)-paid);
             return (int)-paid;

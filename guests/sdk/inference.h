@@ -72,6 +72,10 @@ static int32_t inference_run(const char *model) {
     return got > (int32_t)sizeof inference_answer.bytes ? -MAXWELL_EMSGSIZE : got;
 }
 
+/* Waits until the purse can cover what was refused: -EDQUOT is the moment's, since prices fall and
+ * rewards come. */
+static void inference_wait(void) { maxwell_sleep(INFERENCE_WAIT_NS); }
+
 /* Hands `length` bytes in for the order; returns the credits paid, or minus an errno. */
 static int64_t inference_deliver(const void *data, uint32_t length) {
     uint64_t paid = 0;

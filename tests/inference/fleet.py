@@ -84,6 +84,7 @@ def think(
 ) -> Run:
     """Runs processes that may work for the reward `digits`; the run's folder is audited."""
     np.save(folder / "x.npy", inputs(rows))
+    keys: dict[str, Any] = {"duration": "10 s", **node}
     return run(
         processes,
         base=folder,
@@ -107,7 +108,7 @@ def think(
             }
         ],
         on_view=on_view,
-        **{"duration": "10 s", **node},
+        **keys,
     )
 
 

@@ -6,6 +6,7 @@ Method: real claims of a real desk against the book, by hand and by a state mach
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,10 +199,7 @@ def test_a_proof_that_was_not_verified_pays_nothing(tmp_path: Path) -> None:
     market = Market(tmp_path)
     market.join(1)
     issued = market.take(1)
-    issued.order = type(issued.order)(
-        **{name: getattr(issued.order, name) for name in issued.order.__slots__}
-        | {"tier": Tier.SUCCINCT}
-    )
+    issued.order = replace(issued.order, tier=Tier.SUCCINCT)
     signed = market.claim(1, issued, tier=Tier.SUCCINCT)
     with pytest.raises(ProofError) as caught:
         market.book.pay(1, signed, verified=bytes(32), epoch=0)
