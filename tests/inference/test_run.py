@@ -17,11 +17,12 @@ import pytest
 from inference.fleet import CELLS, MACS, PAYS, RUN, TAKE, guest, inputs, network, think, thinker
 from maxwell.node.record import ProcessRecord
 from maxwell.node.view import NodeView
+from maxwell.observe.unfinished import unfinished_process
 from maxwell.proofs import semantics
 from maxwell.proofs.secret_vectors import sums_of
 from support.fleets import Run
-from support.guests import write
-from support.program import cells_of, maxwell
+from support.guests import REPOSITORY, write
+from support.program import cells_of, is_running, maxwell, report_of
 
 pytestmark = pytest.mark.native
 
@@ -344,51 +345,65 @@ def test_an_empty_escrow_pays_the_rest_and_no_more(tmp_path: Path) -> None:
     assert credits == [price(4), 5]
 
 
-FLEET = """
-[node]
-deterministic = true
-duration = "5 s"
-[[model]]
-name = "digits"
-onnx = "digits_mlp.onnx"
-[[sponsor]]
-name = "school"
-escrow = "20 J"
-[[reward]]
-sponsor = "school"
-name = "digits"
-resolver = "proof"
-model = "digits"
-inputs = "digits_test.npz"
-array = "images"
-tier = "T3"
-batch = 32
-pays = "5 J"
-[[process]]
-name = "thinker"
-module = "samples:thinker.wasm"
-args = ["digits"]
-rewards = ["digits"]
-funds = "2 J"
-"""
-
-
-def test_the_command_line_runs_audits_and_explains(tmp_path: Path) -> None:
-    models = Path(__file__).resolve().parents[2] / "examples/models"
-    for name in ("digits_mlp.onnx", "digits_test.npz"):
-        (tmp_path / name).write_bytes((models / name).read_bytes())
-    (tmp_path / "fleet.toml").write_text(FLEET)
-    done = maxwell("run", "fleet.toml", "--out", "out", "--prometheus", "x.prom", cwd=tmp_path)
+def test_the_example_runs_audits_and_explains(tmp_path: Path) -> None:
+    fleet = REPOSITORY / "examples/inferences.toml"
+    done = maxwell(
+        *("run", str(fleet), "--deterministic", "--out", "out", "--prometheus", "x.prom"),
+        cwd=tmp_path,
+    )
     assert done.code == 0, done.err
     assert "proof/inf" in done.out.decode()
     done = maxwell("audit", "out", cwd=tmp_path)
     assert done.code == 0, done.out
     done = maxwell("why", "thinker", "--run", "out", cwd=tmp_path)
-    assert "11 claims of them were paid" in " ".join(done.out.decode().split())
+    # What the events alone say is what the report says.
+    seen = unfinished_process(tmp_path / "out/events.jsonl", "thinker")
+    assert (seen.claims_paid, seen.results) == (21, 21)
+    assert seen.proof_uj > 5 * seen.inference_uj > 0
+    paid_to = {p["name"]: p["claims_paid"] for p in report_of(tmp_path / "out")["processes"]}
+    assert paid_to == {"thinker": 21, "replayer": 1}, "of 22 orders"
+    assert "21 claims of them were paid" in " ".join(done.out.decode().split())
     lines = (tmp_path / "x.prom").read_text().splitlines()
     figures = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     ratio = float(figures["maxwell_proof_inference_ratio"])
-    run_joules = float(figures['maxwell_process_inference_joules_total{process="thinker"}'])
-    proof_joules = float(figures['maxwell_process_proof_joules_total{process="thinker"}'])
-    assert ratio == pytest.approx(proof_joules / run_joules, rel=1e-3)
-    assert figures['maxwell_process_results_total{process="thinker"}'] == "11"
+    joules = {
+        kind: sum(float(v) for k, v in figures.items() if k.startswith(f"maxwell_process_{kind}"))
+        for kind in ("inference_joules", "proof_joules")
+    }
+    expected = joules["proof_joules"] / joules["inference_joules"]
+    assert ratio == pytest.approx(expected, rel=1e-3)
+    assert figures['maxwell_process_results_total{process="thinker"}'] == "21"
+
+
+def test_whoever_leaves_a_long_job_behind_pays_all_that_was_set_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prover that stands still has a job that takes longer than anybody waits."""
+    monkeypatch.setattr("maxwell.node.inference.LAST_WORDS_S", 0.1)
+    stopped: list[int] = []
+
+    def stop(view: NodeView) -> None:
+        del view
+        if not stopped:
+            stopped.extend(provers())
+            os.kill(stopped[0], signal.SIGSTOP)
+
+    result = think(
+        [thinker("t", deadline="700 ms")],
+        tier="T3",
+        folder=tmp_path,
+        deterministic=False,
+        cells=1,
+        duration="10 s",
+        on_view=stop,
+    )
+    record = result["t"]
+    assert record.outcome == "deadline"
+    (event,) = result.events("inference")
+    assert event.text("why") == "its process ended"
+    charged = event.integer("charged_credits")
+    assert charged > 100_000, "four times a run and a proof by the model's shapes"
+    assert record.premium_credits >= charged, "nothing was metered: all of it is premium"
+    assert (record.inference_uj, record.proof_uj, record.inferences) == (0, 0, 0)
+    assert spent(record) == 4_000_000
+    assert not is_running(stopped[0])

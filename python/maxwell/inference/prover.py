@@ -85,21 +85,21 @@ class Prover:
         """Waits until `take` has something; call only while a job is open."""
         select.select([self._wake_read], [], [])
 
-    def cancel(self, key: Key, *, timeout_s: float) -> Done | None:
+    def cancel(self, key: Key, *, timeout_s: float) -> tuple[Done | None, bool]:
         """Takes a job back. One that runs is waited for, since it has its cost.
 
         Returns:
-            What came of it if it began; None when it did not begin, or takes longer than
-            `timeout_s`; what comes of it then must be ignored.
+            What came of it if it began, and whether it still runs after `timeout_s`; what comes of
+            it then must be ignored.
         """
         with self._changed:
             self._jobs = deque(item for item in self._jobs if item[0] != key)
-            self._changed.wait_for(lambda: self._running != key, timeout_s)
+            is_late = not self._changed.wait_for(lambda: self._running != key, timeout_s)
             for item in self._done:
                 if item[0] == key:
                     self._done.remove(item)
-                    return item[1]
-        return None
+                    return item[1], False
+        return None, is_late
 
     def finish(self, key: Key) -> Done:
         """Waits for a job that was asked and not taken, and takes it."""

@@ -33,7 +33,7 @@ TIERS: Final = ("T0", "T3")
 FUNDS_UJ: Final = 500_000
 """What each guest begins with."""
 PAYS_UJ: Final = 4_000_000
-"""For a million multiplications: about three times what a thinker pays for one order."""
+"""For a million multiplications: almost five times what a thinker burns for an order."""
 SECONDS_DEFAULT: Final = 60
 BATCH: Final = 4
 _ORDERED: Final = "digits_cnn"

@@ -531,12 +531,15 @@ class Inferences:
             )
         )
 
-    def _charge(self, is_open: _Open) -> tuple[int, int]:
-        """Books the joules of something asked; returns what was charged and what nobody pays."""
+    def _charge(self, is_open: _Open, *, forfeit: bool = False) -> tuple[int, int]:
+        """Books the joules of something asked; returns what was charged and what nobody pays.
+
+        With `forfeit` all that was set apart is charged: the work goes on, and nobody waits for it.
+        """
         entry, event = is_open.entry, is_open.event
         energy_uj = is_open.run_uj + is_open.proof_uj
         charge = -(-energy_uj * max(1_000_000, event.price_ppm) // 1_000_000)
-        charged = min(charge, event.credits)
+        charged = event.credits if forfeit else min(charge, event.credits)
         burned = min(energy_uj, charged)
         self._ledger.settle_inference(
             entry.pid, event.credits, burned=burned, premium=charged - burned
@@ -584,23 +587,23 @@ class Inferences:
     def abandon(self, entry: Entry) -> None:
         """Settles what a process that ends still waited for, before its lease is closed.
 
-        A job that runs is waited for and paid; one that did not begin costs nothing, except in
-        deterministic mode.
+        A job that runs is waited for and paid, and one that takes longer than that costs all that
+        was set apart; one that did not begin costs nothing, except in deterministic mode.
         """
         self._orders.give_back(entry.pid)
         for key in [key for key in self._open if key[0] == entry.pid]:
             is_open = self._open.pop(key)
-            # Whether it has begun yet is no function of the seed.
-            done = (
-                self.prover.finish(key)
-                if self._virtual
-                else self.prover.cancel(key, timeout_s=LAST_WORDS_S)
-            )
+            is_late = False
+            if self._virtual:
+                # Whether it has begun yet is no function of the seed.
+                done: Done | None = self.prover.finish(key)
+            else:
+                done, is_late = self.prover.cancel(key, timeout_s=LAST_WORDS_S)
             if done is not None:
                 energy_uj = self._energy_uj(is_open, done)
                 if is_open.stage == "run":
                     is_open.run_uj += energy_uj
                 else:
                     is_open.proof_uj += energy_uj
-            charged, uncollected_uj = self._charge(is_open)
+            charged, uncollected_uj = self._charge(is_open, forfeit=is_late)
             self._note(is_open, _EIO, "its process ended", charged, uncollected_uj)

@@ -748,6 +748,12 @@ class Node:
             beliefs_refused=record.beliefs_refused,
             information_credits=record.information_credits,
             stake_lost_credits=record.stake_lost_credits,
+            inferences=record.inferences,
+            macs=record.macs,
+            inference_uj=record.inference_uj,
+            proof_uj=record.proof_uj,
+            claims_paid=record.claims_paid,
+            claims_refused=record.claims_refused,
             slices=record.slices,
             fuel=record.fuel,
         )
