@@ -17,6 +17,7 @@ from support.fleets import Run, Table, process, run
 from support.guests import REPOSITORY, wasm
 
 MLP: Final = REPOSITORY / "examples/models/digits_mlp.onnx"
+CNN: Final = MLP.with_name("digits_cnn.onnx")
 IMAGES: Final = REPOSITORY / "examples/models/digits_test.npz"
 MACS: Final = 4_928
 PAYS: Final = 20_000_000
@@ -79,10 +80,14 @@ def think(
     reward: Mapping[str, object] | None = None,
     folder: Path,
     escrow: str = "30 J",
+    other: bool = False,
     on_view: Callable[[NodeView], None] | None = None,
     **node: Any,
 ) -> Run:
-    """Runs processes that may work for the reward `digits`; the run's folder is audited."""
+    """Runs processes that may work for the reward `digits`; the run's folder is audited.
+
+    Another model, `other`, is there if it is asked for.
+    """
     np.save(folder / "x.npy", inputs(rows))
     keys: dict[str, Any] = {"duration": "10 s", **node}
     return run(
@@ -91,7 +96,7 @@ def think(
         out=folder / "run",
         models=[
             {"name": "digits", "onnx": os.fspath(MLP)},
-            {"name": "other", "onnx": os.fspath(MLP.with_name("digits_cnn.onnx"))},
+            *([{"name": "other", "onnx": os.fspath(CNN)}] if other else []),
         ],
         sponsors=[{"name": "school", "escrow": escrow}],
         rewards=[

@@ -75,7 +75,7 @@ def test_who_replays_or_substitutes_earns_nothing_and_it_is_on_record(tmp_path: 
         thinker("replayer", "samples:replayer.wasm"),
         thinker("substituter", "samples:substituter.wasm", args=["other"], models=["other"]),
     ]
-    result = think(fleet, tier="T3", rows=16, folder=tmp_path, reward={"rounds": 2})
+    result = think(fleet, tier="T3", rows=16, folder=tmp_path, reward={"rounds": 2}, other=True)
     honest, replayer, cheat = (result[name] for name in ("honest", "replayer", "substituter"))
     assert honest.claims_refused == 0
     assert replayer.claims_paid == 1, "its own first answer"
@@ -218,7 +218,7 @@ def test_what_guests_get_wrong_is_an_errno_and_never_a_trap(tmp_path: Path) -> N
         thinker("poor", write(tmp_path, "poor", guest(f"{TAKE} (call $check {RUN})")),
                 funds="30 mJ"),
     ]  # fmt: skip
-    result = think(fleet, tier="T3", rows=32, folder=tmp_path)
+    result = think(fleet, tier="T3", rows=32, folder=tmp_path, other=True)
     expected = {name: errno for name, (_, errno) in HOSTILE.items()}
     expected |= {"no-claim": EINVAL, "stranger": EACCES, "poor": EDQUOT}
     codes = {name: record.exit_code for name, record in result.report.processes.items()}
@@ -243,23 +243,17 @@ def test_a_flood_of_inferences_spends_its_purse_and_dies(tmp_path: Path) -> None
     assert spent(record) == 30_000
 
 
-@pytest.mark.parametrize("deterministic", [True, False])
-def test_who_dies_while_the_host_works_pays_for_that_work(
-    tmp_path: Path, deterministic: bool
-) -> None:
+def test_who_dies_while_the_host_works_pays_for_that_work(tmp_path: Path) -> None:
     result = think(
         [thinker("t", deadline="150 ms"), thinker("other", rewards=[], models=["digits"])],
         tier="T3",
         folder=tmp_path,
-        deterministic=deterministic,
-        cells=1,
         duration="1 s",
     )
     record = result["t"]
     assert record.outcome == "deadline"
-    assert spent(record) == 4_000_000 + record.earned_credits
-    if deterministic:
-        assert record.inference_uj > 0
+    assert spent(record) == 4_000_000
+    assert record.inference_uj > 0
 
 
 class Killer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import subprocess
 import sys
@@ -80,10 +79,6 @@ class Prover:
             done = list(self._done)
             self._done.clear()
         return done
-
-    def wait(self) -> None:
-        """Waits until `take` has something; call only while a job is open."""
-        select.select([self._wake_read], [], [])
 
     def cancel(self, key: Key, *, timeout_s: float) -> tuple[Done | None, bool]:
         """Takes a job back. One that runs is waited for, since it has its cost.

@@ -358,10 +358,15 @@ class Inferences:
 
     # What the prover says.
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the prover owes an answer."""
-        return bool(self._open)
+    def finish(self) -> list[Answered]:
+        """Waits for all that is open and books it, in the order in which it was asked.
+
+        For deterministic mode, in which it must not matter how fast the prover is.
+        """
+        for key in list(self._open):
+            while (is_open := self._open.get(key)) is not None:
+                self._go_on(key, is_open, self.prover.finish(key))
+        return self.take()
 
     def take(self) -> list[Answered]:
         """Books what was done since the last call."""

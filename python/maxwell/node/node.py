@@ -383,20 +383,11 @@ class Node:
             self._elapsed_ns = (self._epoch + 1) * EPOCH_NS
             for report in reports:
                 self._take(report)
-            self._finish_inferences()
+            self._take_inferences()
             self._end_epoch()
             if self._is_over():
                 break
             self._barrier()
-
-    def _finish_inferences(self) -> None:
-        """Waits for the prover, whose speed must not matter, and hands its answers on."""
-        if self._inferences is None:
-            return
-        self._take_inferences()
-        while self._inferences.is_waiting:
-            self._inferences.prover.wait()
-            self._take_inferences()
 
     def _barrier(self) -> None:
         for cell in self._cells:
@@ -678,7 +669,8 @@ class Node:
         if self._inferences is None:
             return
         self._inferences.now_ns, self._inferences.epoch = self._elapsed_ns, self._epoch
-        for answered in self._inferences.take():
+        inferences = self._inferences
+        for answered in inferences.finish() if self._virtual else inferences.take():
             if answered.entry.is_alive:
                 # The money first: the guest may spend it as soon as it runs.
                 self._fund(answered.entry, answered.fund_credits)
