@@ -28,7 +28,8 @@ struct inference_answer {
     uint32_t zero;
 };
 
-enum { INFERENCE_ORDER_ROOM = 65536, INFERENCE_ANSWER_ROOM = 458752 };
+/* Rent is paid for both: room for orders of 6,000 numbers, and for proofs of 160 kB. */
+enum { INFERENCE_ORDER_ROOM = 12288, INFERENCE_ANSWER_ROOM = 163840 };
 #define INFERENCE_WAIT_NS INT64_C(50000000)
 
 static union {

@@ -21,6 +21,7 @@ from maxwell.token.registry import (
     CREDITS,
     ENERGY,
     ERASURE,
+    INFERENCE,
     INFORMATION,
     METERS,
     OUTBOUND,
@@ -234,6 +235,14 @@ def _figures(
             5: entry.information_credits,
         },
         OUTBOUND.key: {1: entry.requests},
+        INFERENCE.key: {
+            1: entry.inferences,
+            2: entry.macs,
+            3: entry.inference_uj,
+            4: entry.proof_uj,
+            5: entry.claims_paid,
+            6: entry.claims_refused,
+        },
     }
 
 
