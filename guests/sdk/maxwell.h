@@ -161,7 +161,7 @@ MAXWELL_IMPORT("request") int32_t maxwell_request(const void *request, uint32_t 
  * that it had and did not deliver goes back to the sponsor.
  * Errors: -EACCES (no models here), -ENOENT (no such reward, or not one of inferences), -EAGAIN (all
  * are in others' hands: sleep and try again), -EPIPE (all were delivered), -EDQUOT (the escrow is
- * empty), -EFAULT. Price: fixed. */
+ * empty), -EMSGSIZE (no room for an order), -EFAULT. Price: by the byte that is written. */
 MAXWELL_IMPORT("order") int32_t maxwell_order(int32_t reward, void *answer, uint32_t answer_room);
 
 /* Runs a model, by its name in the fleet file or its digest in hexadecimal, on inputs of int16, the

@@ -21,8 +21,8 @@ const NAME_BYTES_MAX: u64 = 64;
 pub struct InferenceTerms {
     /// Models that it may have run.
     pub models: Vec<ModelTerms>,
-    /// Rewards that hand out orders, by their place in the process's rewards.
-    pub orders: Vec<i32>,
+    /// Rewards that hand out orders.
+    pub orders: Vec<OrderTerms>,
     /// The most that checking a claim and its proof takes, µJ.
     pub deliver_uj: u64,
     /// Longest claim with its proof, or sums, bytes.
@@ -44,6 +44,15 @@ pub struct ModelTerms {
     pub batch_max: u64,
     /// Tiers that the host can run it in.
     pub tiers: Vec<TierTerms>,
+}
+
+/// A reward that hands out orders.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct OrderTerms {
+    /// Its place in the process's rewards.
+    pub reward: i32,
+    /// Bytes of one order: a guest without room for one cannot have it moved for nothing.
+    pub bytes: u64,
 }
 
 /// The energy that is set apart for a run in one tier.
@@ -134,8 +143,9 @@ async fn finish(
 fn order(caller: &mut Caller<'_, GuestState>, reward: i32, room: (i32, i32)) -> Result<u64, i32> {
     caller.data_mut().charge(0);
     let terms = terms(caller)?;
-    if !terms.orders.contains(&reward) {
-        return Err(ENOENT);
+    let order = terms.orders.iter().find(|order| order.reward == reward).ok_or(ENOENT)?;
+    if u64::from(room.1.cast_unsigned()) < order.bytes {
+        return Err(EMSGSIZE);
     }
     check_room(caller, room)?;
     ask(caller, 0, &terms, |price_ppm| Inference {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from maxwell.market.orders import Issued
 
 _ORDER: Final = struct.Struct("<IIIIQQ32s32s")
+ORDER_HEAD_BYTES: Final = _ORDER.size
 _ANSWER: Final = struct.Struct("<IIII")
 _PAID: Final = struct.Struct("<Q")
 PROOF_BYTES_MAX: Final = 2 << 20

@@ -45,6 +45,8 @@ class _Served:
         self.registered = backend.register(
             self.network.proof_model, hiding=store.about(digest).hiding
         )
+        if self.registered.digest.hex() != digest:
+            raise ProofError(f"model {digest} registers as another one", code="MX1715")
         self._secret: SecretVectors | None = None
 
     def tensor(self, data: bytes, batch: int) -> NDArray[np.int16]:

@@ -96,7 +96,8 @@ class _Reward:
         self.model = model
         self.tier = Tier(options.tier)
         self.batches: Sequence[bytes] = ()
-        self.nonces: dict[int, bytes] = {}
+        self.bound: dict[int, tuple[bytes, bytes]] = {}
+        """The buyer's nonce of an order, and the commitment to its input under it."""
         self.returned: deque[int] = deque()
         self.tries: dict[int, Counter[int]] = {}
         """How often each process had an order that is not delivered, by its place."""
@@ -208,8 +209,11 @@ class OrderBook:
         asked.out += 1
         self._issued += 1
         data = asked.batches[place % len(asked.batches)]
-        buyer_nonce = asked.nonces.setdefault(place, self._entropy(f"buyer {reward} {place}"))
-        ints = np.frombuffer(data, "<i2").reshape(asked.options.batch, -1)
+        if place not in asked.bound:
+            nonce = self._entropy(f"buyer {reward} {place}")
+            ints = np.frombuffer(data, "<i2").reshape(asked.options.batch, -1)
+            asked.bound[place] = nonce, commit_tensor(b"in", ints, nonce)
+        buyer_nonce, input_commitment = asked.bound[place]
         issued = Issued(
             number=self._issued,
             reward=reward,
@@ -227,7 +231,7 @@ class OrderBook:
                 nonce=self._entropy(f"order {self._issued}"),
                 buyer_nonce=buyer_nonce,
                 model_digest=bytes.fromhex(asked.model.digest),
-                input_commitment=commit_tensor(b"in", ints, buyer_nonce),
+                input_commitment=input_commitment,
                 batch=asked.options.batch,
                 tier=asked.tier,
                 # Credits for a million multiplications are ppm of a credit for one.
@@ -262,7 +266,7 @@ class OrderBook:
         issued.is_paid = True
         reward = self._rewards[issued.reward]
         reward.out -= 1
-        reward.nonces.pop(issued.place, None)
+        reward.bound.pop(issued.place, None)
         reward.tries.pop(issued.place, None)
         paid = self._ledger.reward(pid, issued.sponsor, issued.price_credits)
         return Payment(claim=claim, credits=paid)

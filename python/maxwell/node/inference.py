@@ -13,6 +13,7 @@ from maxwell.inference.costs import FUEL_PER_MAC, RESERVE_FACTOR
 from maxwell.inference.desk import NO_BUYER, Desk
 from maxwell.inference.jobs import Job
 from maxwell.inference.layout import (
+    ORDER_HEAD_BYTES,
     TIER_NUMBERS,
     delivery_bytes_max,
     pack_answer,
@@ -176,15 +177,16 @@ class Inferences:
     def terms(self, entry: Entry) -> Message | None:
         """Returns what a process may have run, and what its cell takes in advance."""
         models = [self._models[name] for name in entry.config.models]
-        orders: list[int] = []
+        orders: list[Message] = []
         deliver_uj = deliver_bytes = 0
         for number, reward in enumerate(entry.config.rewards):
             model = self._orders.model_of(reward)
             if model is None:
                 continue
-            orders.append(number)
-            models.append(model)
             batch, tier = self._orders.options_of(reward).batch, self._orders.tier_of(reward)
+            length = ORDER_HEAD_BYTES + 2 * model.shapes.input_cells * batch
+            orders.append({"reward": number, "bytes": length})
+            models.append(model)
             deliver_uj = max(deliver_uj, self._reserve_uj(model.shapes.check_ns(tier, batch)))
             longest = delivery_bytes_max(
                 output_cells=model.shapes.output_cells, sums=model.shapes.sums, batch=batch
