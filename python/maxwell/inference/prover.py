@@ -184,6 +184,9 @@ class Prover:
                 if not self._closing:
                     self._reap()
                     self._restarts += 1
-                    self._start()
+                    try:
+                        self._start()
+                    except OSError:  # no process to be had: whoever asks hears of it
+                        self._restarts = RESTARTS_MAX + 1
             return Done(cpu_ns=spent_ns, code="MX1730", why=f"the prover died: {error}"[:300])
         return done

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from maxwell.errors import ProofError
+from maxwell.errors import ConfigError, ProofError
 from maxwell.inference.costs import FUEL_PER_MAC, RESERVE_FACTOR
 from maxwell.inference.desk import NO_BUYER, Desk
 from maxwell.inference.jobs import Job
@@ -78,6 +78,7 @@ class _Open(msgspec.Struct, kw_only=True):
     batch: int
     issued: Issued | None = None
     stage: str = "run"
+    cpu_ns: int = 0
     run_uj: int = 0
     proof_uj: int = 0
     output: bytes = b""
@@ -139,6 +140,12 @@ class Inferences:
         self.now_ns = 0
         self.epoch = 0
         self._models = load_models(fleet.models, fleet.base_dir, folder)
+        if self._virtual and any(run_model.hiding for run_model in self._models.values()):
+            raise ConfigError(
+                "a model that hides its weights in a deterministic run",
+                code="MX1009",
+                hint="what hides is random, and no function of the seed; drop one of the two",
+            )
         self._by_digest = {run_model.digest: run_model for run_model in self._models.values()}
         self._desk = Desk(node_key(), entropy=entropy, interval_ppm=model.relative_interval_ppm)
         self._orders = OrderBook(
@@ -380,11 +387,7 @@ class Inferences:
         return ready
 
     def _go_on(self, key: Key, is_open: _Open, done: Done) -> None:
-        energy_uj = self._energy_uj(is_open, done)
-        if is_open.stage == "run":
-            is_open.run_uj += energy_uj
-        else:
-            is_open.proof_uj += energy_uj
+        energy_uj = self._meter(is_open, done)
         if done.code:
             del self._open[key]
             self._fail(is_open, done.code, done.why)
@@ -399,17 +402,24 @@ class Inferences:
                 self._make_claim(is_open, done, energy_uj)
             self._pay(is_open)
 
-    def _energy_uj(self, is_open: _Open, done: Done) -> int:
-        if not self._virtual:
-            return self._model.cpu_energy_uj(done.cpu_ns)
-        shapes, batch = is_open.model.shapes, is_open.batch
-        cpu_ns = {
-            "run": shapes.run_ns(batch),
-            "prove": shapes.prove_ns(batch),
-            "check": shapes.check_ns(is_open.tier, batch),
-            "audit": shapes.check_ns(is_open.tier, batch),
-        }[is_open.stage]
-        return self._model.cpu_energy_uj(cpu_ns)
+    def _meter(self, is_open: _Open, done: Done) -> int:
+        """Counts the time and the joules of a job; returns the joules."""
+        cpu_ns = done.cpu_ns
+        if self._virtual:
+            shapes, batch = is_open.model.shapes, is_open.batch
+            cpu_ns = {
+                "run": shapes.run_ns(batch),
+                "prove": shapes.prove_ns(batch),
+                "check": shapes.check_ns(is_open.tier, batch),
+                "audit": shapes.check_ns(is_open.tier, batch),
+            }[is_open.stage]
+        energy_uj = self._model.cpu_energy_uj(cpu_ns)
+        is_open.cpu_ns += cpu_ns
+        if is_open.stage == "run":
+            is_open.run_uj += energy_uj
+        else:
+            is_open.proof_uj += energy_uj
+        return energy_uj
 
     def _ran(self, key: Key, is_open: _Open, done: Done) -> None:
         self._make_claim(is_open, done, is_open.run_uj)
@@ -577,6 +587,7 @@ class Inferences:
             order=is_open.event.number,
             batch=is_open.batch,
             macs=is_open.model.shapes.macs * is_open.batch,
+            cpu_ns=is_open.cpu_ns,
             run_uj=is_open.run_uj,
             proof_uj=is_open.proof_uj,
             uncollected_uj=uncollected_uj,
@@ -607,10 +618,6 @@ class Inferences:
             else:
                 done, is_late = self.prover.cancel(key, timeout_s=LAST_WORDS_S)
             if done is not None:
-                energy_uj = self._energy_uj(is_open, done)
-                if is_open.stage == "run":
-                    is_open.run_uj += energy_uj
-                else:
-                    is_open.proof_uj += energy_uj
+                self._meter(is_open, done)
             charged, uncollected_uj = self._charge(is_open, forfeit=is_late)
             self._note(is_open, _EIO, "its process ended", charged, uncollected_uj)
