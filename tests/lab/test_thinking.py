@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
 from maxwell.cli.lab_thinker import markdown
@@ -52,7 +54,11 @@ def test_the_same_seed_finds_the_same(found: ThinkerVsMiner) -> None:
 
 def test_what_is_found_is_written_down(found: ThinkerVsMiner) -> None:
     plain = json.loads(json.dumps(found.to_json()))
-    assert plain["schema"] == "maxwell.lab.thinker-vs-miner/1"
+    reference = REPOSITORY / "docs/reference/thinker-vs-miner.schema.json"
+    figures = REPOSITORY / "docs/experiments/thinker-vs-miner/figures.json"
+    schema: Any = jsonschema.Draft202012Validator(json.loads(reference.read_text()))
+    schema.validate(plain)
+    schema.validate(json.loads(figures.read_text()))
     assert plain["runs"][0]["guests"][0]["earned_credits"].isdigit()
     assert markdown(found).count("\n") == 2 + len(KINDS)
     assert figure_svg(found) == figure_svg(found)
