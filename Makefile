@@ -135,6 +135,10 @@ LAB_OUT ?= docs/experiments/scientist-vs-leech
 lab: build ## Measures scientist versus leech: table and figure, 13 minutes on two idle cores.
 	$(BIN)/maxwell lab leech-sweep --seeds 1,2,3 --others-joules-per-core 20 --out $(LAB_OUT)
 
+.PHONY: lab-thinker
+lab-thinker: build ## Measures thinker versus miner: table and figure, three minutes.
+	$(BIN)/maxwell lab thinker-vs-miner --seeds 1,2,3 --out docs/experiments/thinker-vs-miner
+
 # EZKL has no licence: it is measured, in an environment of its own, and never a dependency.
 EZKL_CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/maxwell/ezkl
 EZKL := $(EZKL_CACHE)/venv

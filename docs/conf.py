@@ -36,4 +36,8 @@ html_title = f"Maxwell {__version__}"
 html_static_path: list[str] = []
 html_show_sphinx = False
 html_copy_source = False
-html_extra_path = ["reference/report.schema.json", "reference/scientist-vs-leech.schema.json"]
+html_extra_path = [
+    "reference/report.schema.json",
+    "reference/scientist-vs-leech.schema.json",
+    "reference/thinker-vs-miner.schema.json",
+]

@@ -29,6 +29,7 @@ SAMPLES = (
     "hello", "scientist", "leech", "imitator", "spin", "hog", "sleeper", "sieve",
     "learner", "copier", "noise", "looper",
     "tidy", "churner", "hoarder", "leaker",
+    "thinker", "replayer", "substituter",
 )  # fmt: skip
 """Guests that ship inside the wheel and that `samples:NAME.wasm` names."""
 

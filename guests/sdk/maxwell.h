@@ -17,7 +17,8 @@
  *   A result of type int32_t is >= 0 on success, or minus a WASI errno (the
  *   MAXWELL_E* constants below). No call traps on bad arguments: a range that
  *   does not lie inside linear memory is -MAXWELL_EFAULT, so check results.
- *   No call blocks except maxwell_sleep and maxwell_request.
+ *   No call blocks except maxwell_sleep, maxwell_request, maxwell_order, maxwell_infer and
+ *   maxwell_deliver.
  *
  * PRICE
  *   Each call is metered like computation: a fixed fuel for crossing the
@@ -48,6 +49,8 @@ extern "C" {
 /* WASI errno values that these calls return, negated. */
 #define MAXWELL_EACCES 2     /* No rule of the operator allows the request. */
 #define MAXWELL_EAGAIN 6    /* A bounded queue is full; do other work and try again. */
+#define MAXWELL_EALREADY 7   /* This inference was paid for already. */
+#define MAXWELL_EBADMSG 9    /* The proof, or the sums, do not hold. */
 #define MAXWELL_EDOM 18     /* Probabilities that do not sum to one. */
 #define MAXWELL_EDQUOT 19   /* The sponsor's escrow is empty, or the purse cannot cover it. */
 #define MAXWELL_ECONNREFUSED 14 /* The server refused the connection. */
@@ -55,6 +58,7 @@ extern "C" {
 #define MAXWELL_EFBIG 22     /* The request or its answer is longer than the rule allows. */
 #define MAXWELL_EHOSTUNREACH 23 /* No address, or no way to it. */
 #define MAXWELL_EINVAL 28   /* An argument is outside its documented range. */
+#define MAXWELL_EIO 29       /* The host could not do it; what was metered is charged. */
 #define MAXWELL_EMSGSIZE 35 /* The message is longer than its documented maximum. */
 #define MAXWELL_ENOENT 44   /* No such question or process, or no reward listens to this process. */
 #define MAXWELL_ENOSYS 52   /* This node does not offer the call. */
@@ -144,6 +148,43 @@ MAXWELL_IMPORT("transfer") int32_t maxwell_transfer(int32_t process, int64_t cre
  * Price: by the byte, and the operator's price. */
 MAXWELL_IMPORT("request") int32_t maxwell_request(const void *request, uint32_t request_length,
                                                   void *answer, uint32_t answer_room);
+
+/* Inferences: registered models that the host runs, and orders for them. inference.h has the layout
+ * of what is read and written, and docs/how-to/pay-for-inferences.md shows a whole fleet. All three
+ * calls wait for the host, at least until the end of the epoch of 100 ms, without burning joules.
+ * The most that a call may cost, by the model's shapes, leaves the purse first (-EDQUOT when the
+ * purse cannot cover it); what was metered is charged at the price of the moment, as any joule is,
+ * and the rest comes back. One call is open at a time; -EAGAIN when the host has too many.
+ * They return the length of the whole answer, of which at most `answer_room` bytes were written. */
+
+/* Takes the next order of one of this process's rewards, by its place among them, from 0. An order
+ * that it had and did not deliver goes back to the sponsor.
+ * Errors: -EACCES (no models here), -ENOENT (no such reward, or not one of inferences), -EAGAIN (all
+ * are in others' hands: sleep and try again), -EPIPE (all were delivered), -EDQUOT (the escrow is
+ * empty), -EMSGSIZE (no room for an order), -EFAULT. Price: by the byte that is written. */
+MAXWELL_IMPORT("order") int32_t maxwell_order(int32_t reward, void *answer, uint32_t answer_room);
+
+/* Runs a model, by its name in the fleet file or its digest in hexadecimal, on inputs of int16, the
+ * batch first. Tier 0 is a run; tiers 3 and 4 prove it too. `order` binds the claim to an order of
+ * this process; -1 to none. The answer holds output, claim and proof.
+ * Errors: -EACCES, -ENOENT (no such model for this process, or no such order), -EINVAL (a tier that
+ * it cannot be run in, no whole number of inputs, inputs out of the model's range), -EMSGSIZE (more
+ * inputs than it takes), -EDQUOT, -EAGAIN, -EFAULT, -EIO. Price: by the byte, and the joules. */
+MAXWELL_IMPORT("infer")
+int32_t maxwell_infer(const void *model, uint32_t model_length, int32_t tier, int32_t order,
+                      const void *input, uint32_t input_length, void *answer,
+                      uint32_t answer_room);
+
+/* Hands in what an order asks for and is paid from the model's shapes, once: at tiers 0, 3 and 4
+ * the answer of maxwell_infer as it is, at tier 1 the sums that the guest computed itself, as
+ * int64. The answer is uint64_t credits paid, then at tier 1 the output that the host derived.
+ * Errors: -EACCES, -ENOENT (it has no such order), -EINVAL (no claim), -EPERM (a claim about another
+ * model, input, nonce or process), -EBADMSG (proof or sums do not hold), -ETIMEDOUT (the order has
+ * expired), -EALREADY (paid already), -EMSGSIZE, -EDQUOT, -EAGAIN, -EFAULT, -EIO.
+ * Price: by the byte, and the joules of checking. */
+MAXWELL_IMPORT("deliver")
+int32_t maxwell_deliver(int32_t order, const void *data, uint32_t length, void *answer,
+                        uint32_t answer_room);
 
 #ifdef __cplusplus
 }

@@ -524,6 +524,17 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "proof could tell something about them. Register the model again, which makes new "
         "randomness and a new digest."
     ),
+    "MX1730": (
+        "The node's prover died while it ran, proved or checked an inference, or was given up "
+        "after dying too often. The guest got EIO and paid for what was metered; whatever it asks "
+        "next is done by a new prover. An inference too large for this machine's memory does "
+        "this: lower batch_max of its [[model]]."
+    ),
+    "MX1731": (
+        "A [[model]] or a reward that orders inferences of it does not fit: another digest than "
+        "the fleet file names, a tier that the model cannot be proved in, or a larger batch than "
+        "it takes."
+    ),
     "MX1800": (
         "The heat planes could not do what was asked; the message names the part. Local safety "
         "(power cap, freezing, suspending) does not depend on them."

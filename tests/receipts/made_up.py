@@ -78,6 +78,7 @@ class Life:
             20: {0: tax * 2048 if ending else 0, 1: 0, 2: 0},
             21: dict.fromkeys(range(1, 6), 0),
             22: {1: 0},
+            23: dict.fromkeys(range(1, 7), 0),
         }
 
 

@@ -126,14 +126,14 @@ def test_later_components_are_ignored_and_stay_signed(tmp_path: Path) -> None:
     book, file = new_book(tmp_path)
     figures = Life(100).figures()
     figures[16][99] = 5
-    figures[23] = {1: 7, 2: "later"}
+    figures[24] = {1: 7, 2: "later"}
     book.introduce(identity(1), 0)
     book.add(1, S, figures)
     book.seal(S)
     file.close()
     state = verify((tmp_path / "receipts.cbor").read_bytes())
     last = state.chains[1].last
-    assert (last.figure(16, 99), last.figure(23, 1), last.figures[23][2]) == (5, 7, "later")
+    assert (last.figure(16, 99), last.figure(24, 1), last.figures[24][2]) == (5, 7, "later")
     oracle.verify_file((tmp_path / "receipts.cbor").read_bytes())
 
 

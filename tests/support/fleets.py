@@ -54,6 +54,7 @@ def run(
     sponsors: Sequence[Table] = (),
     rewards: Sequence[Table] = (),
     requests: Sequence[Table] = (),
+    models: Sequence[Table] = (),
     **node: object,
 ) -> Run:
     """Runs a fleet, checks its sums, and audits its folder.
@@ -67,6 +68,7 @@ def run(
         sponsors: tables.
         rewards: tables.
         requests: tables.
+        models: tables.
         node: keys of `[node]`; deterministic, one cell and seed 1 unless they say otherwise.
     """
     keys: dict[str, object] = {"deterministic": True, "cells": 1, "seed": 1, **node}
@@ -76,6 +78,7 @@ def run(
         "sponsor": sponsors,
         "reward": rewards,
         "request": requests,
+        "model": models,
     }
     for key, tables in optional.items():
         if tables:

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::energy::EnergyModel;
+use crate::inference::InferenceTerms;
 use crate::purse::PPM;
 use crate::requests::RequestTerms;
 
@@ -114,6 +115,9 @@ pub struct Spawn {
     /// Its outbound requests: none unless the operator grants them.
     #[serde(default)]
     pub request_terms: Option<RequestTerms>,
+    /// Models that it may have run, and its orders.
+    #[serde(default)]
+    pub inference_terms: Option<InferenceTerms>,
     /// Stake of each of its reports, credits.
     #[serde(default)]
     pub report_stake: u64,
@@ -149,7 +153,7 @@ pub enum ToCell {
         /// Whether a sponsor still pays.
         open: bool,
     },
-    /// Answer an outbound request.
+    /// Answer what a process asked and waits for.
     Answer {
         /// Whose.
         pid: u32,
@@ -336,6 +340,28 @@ pub enum CellEvent {
         #[serde(with = "serde_bytes")]
         data: Vec<u8>,
     },
+    /// An order, an inference or a delivery; its price in advance has left the purse.
+    Inference {
+        /// Whose.
+        pid: u32,
+        /// Which one of what it asked.
+        id: u64,
+        /// Credits taken for it.
+        credits: u64,
+        /// Price of a joule when it was asked, ppm.
+        price_ppm: u64,
+        /// `order`, `infer` or `deliver`.
+        call: &'static str,
+        /// The reward of an order, or the order of the others; -1: none.
+        number: i32,
+        /// Tier of a run.
+        tier: i32,
+        /// Digest of the model to be run, or empty.
+        model: String,
+        /// Input, or what is delivered.
+        #[serde(with = "serde_bytes")]
+        data: Vec<u8>,
+    },
     /// The end of a process; its slot holds the figures.
     Died {
         /// Who.
@@ -378,6 +404,7 @@ impl CellEvent {
                 Self::Output { data, .. } => data.len(),
                 Self::Report { line, .. } => line.len(),
                 Self::Request { data, .. } => data.len(),
+                Self::Inference { data, model, .. } => data.len() + model.len(),
                 Self::Beliefs { own, public, .. } => own.len() + public.len(),
                 Self::Died { reason, unsupported, .. } => {
                     reason.len() + unsupported.iter().map(|name| name.len() + 5).sum::<usize>()

@@ -20,6 +20,7 @@ use crate::discard::Discarded;
 use crate::engine::TABLE_ELEMENTS_MAX;
 use crate::erasure::{FREED_EXPORT, IMAGE_END_EXPORT};
 use crate::error::{KernelError, Result};
+use crate::inference::InferenceTerms;
 use crate::pages;
 use crate::pause::{Pause, PauseFuture, PauseSlot};
 use crate::prices::{HOST_BYTE_FUEL, HOST_CALL_FUEL};
@@ -108,6 +109,8 @@ pub struct GuestState {
     pub(crate) digest_memory: bool,
     /// Whether and at which price it may ask for outbound requests.
     pub(crate) request_terms: Option<RequestTerms>,
+    /// Which models it may have run, and what is taken in advance.
+    pub(crate) inference_terms: Option<Arc<InferenceTerms>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +163,7 @@ impl GuestState {
             calls_max: u64::MAX,
             digest_memory: false,
             request_terms: None,
+            inference_terms: None,
         }
     }
 
@@ -218,6 +222,14 @@ impl GuestState {
             let data = buffer.take();
             self.shared.books().output[index].push(&data, lost);
         }
+    }
+}
+
+impl GuestState {
+    /// Counts and prices bytes that a call moves which was itself counted when it began.
+    pub(crate) fn charge_bytes(&mut self, bytes: u64) {
+        self.shared.bytes.fetch_add(bytes, Relaxed);
+        self.host_fuel += bytes.saturating_mul(HOST_BYTE_FUEL);
     }
 }
 

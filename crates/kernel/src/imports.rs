@@ -10,6 +10,7 @@ use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, Store};
 
 use crate::error::{KernelError, Result};
 use crate::guest::GuestState;
+use crate::inference;
 use crate::pause::Pause;
 use crate::questions::calls;
 use crate::requests;
@@ -25,8 +26,9 @@ pub(crate) const EAGAIN: i32 = 6;
 pub(crate) const EDQUOT: i32 = 19;
 pub(crate) const EFAULT: i32 = 21;
 pub(crate) const EINTR: i32 = 27;
-const EINVAL: i32 = 28;
+pub(crate) const EINVAL: i32 = 28;
 pub(crate) const EMSGSIZE: i32 = 35;
+pub(crate) const ENOENT: i32 = 44;
 pub(crate) const ETIMEDOUT: i32 = 73;
 
 /// Bytes of a page that `discard` can give back.
@@ -45,6 +47,7 @@ pub fn linker(engine: &Engine) -> Result<Linker<GuestState>> {
     define_market(&mut linker).map_err(KernelError::engine)?;
     define_information(&mut linker).map_err(KernelError::engine)?;
     requests::define(&mut linker, MAXWELL).map_err(KernelError::engine)?;
+    inference::define(&mut linker, MAXWELL).map_err(KernelError::engine)?;
     Ok(linker)
 }
 

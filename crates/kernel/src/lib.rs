@@ -19,6 +19,7 @@ pub mod erasure;
 pub mod error;
 pub mod guest;
 pub mod imports;
+pub mod inference;
 pub mod pages;
 pub mod pause;
 pub mod pipe;

@@ -9,6 +9,7 @@ use wasmtime::{Caller, Linker, Memory};
 
 use crate::guest::GuestState;
 use crate::imports::{EACCES, EAGAIN, EDQUOT, EFAULT, EINTR, EMSGSIZE, ETIMEDOUT, memory};
+use crate::inference::Inference;
 use crate::pause::Pause;
 use crate::wasi::WasiView;
 
@@ -52,11 +53,20 @@ pub struct Request {
     pub state: RequestState,
 }
 
+/// What a guest may ask of the host and wait for.
+#[derive(Debug)]
+pub enum Asked {
+    /// An outbound request.
+    Outbound(Vec<u8>),
+    /// An order, an inference, or a claim to be paid.
+    Inference(Inference),
+}
+
 /// Where a request stands.
 #[derive(Debug)]
 pub enum RequestState {
     /// Not yet handed to the broker.
-    Asked(Vec<u8>),
+    Asked(Asked),
     /// With the broker.
     Sent,
     /// Answered: the answer, or minus an errno.
@@ -86,10 +96,20 @@ async fn request(
     answer: i32,
     room: i32,
 ) -> i32 {
-    let until_ns = match ask(&mut caller, ptr, len, answer, room) {
-        Ok(until_ns) => until_ns,
-        Err(errno) => return -errno,
-    };
+    match ask(&mut caller, ptr, len, answer, room) {
+        Ok(until_ns) => wait(caller, until_ns, answer, room).await,
+        Err(errno) => -errno,
+    }
+}
+
+/// Waits for the answer to what was asked; returns its length, of which at most `room` bytes are
+/// written, or minus an errno.
+pub(crate) async fn wait(
+    mut caller: Caller<'_, GuestState>,
+    until_ns: u64,
+    answer: i32,
+    room: i32,
+) -> i32 {
     GuestState::before_wait(&mut caller);
     let result = loop {
         if let Some(result) = take_answer(&caller) {
@@ -128,22 +148,35 @@ fn ask(
     let memory = memory(caller).ok_or(EFAULT)?;
     let data = slice(&memory, caller, ptr, len).ok_or(EFAULT)?.to_vec();
     slice(&memory, caller, answer, room).ok_or(EFAULT)?;
+    let credits = terms.credits_max(bytes);
+    open(caller, credits, terms.timeout_ns, Asked::Outbound(data))
+}
+
+/// Takes the price in advance and queues what is asked; returns how long to wait.
+///
+/// # Errors
+/// EAGAIN while another one is open, EDQUOT when the purse cannot cover `credits` and its runway.
+pub(crate) fn open(
+    caller: &mut Caller<'_, GuestState>,
+    credits: u64,
+    timeout_ns: u64,
+    asked: Asked,
+) -> Result<u64, i32> {
     let state = caller.data_mut();
-    let until_ns = state.monotonic_ns().saturating_add(terms.timeout_ns).saturating_add(GRACE_NS);
+    let until_ns = state.monotonic_ns().saturating_add(timeout_ns).saturating_add(GRACE_NS);
     let mut books = state.shared.books();
     // An answer that came when nobody waited any more makes room.
     let is_open = |state: &RequestState| !matches!(state, RequestState::Answered(_));
     if books.request.as_ref().is_some_and(|request| is_open(&request.state)) {
         return Err(EAGAIN);
     }
-    let credits = terms.credits_max(bytes);
     let runway = books.rent.runway();
     if !books.purse.send(credits, runway) {
         return Err(EDQUOT);
     }
     books.requests += 1;
     let id = books.requests;
-    books.request = Some(Request { id, credits, awaited: true, state: RequestState::Asked(data) });
+    books.request = Some(Request { id, credits, awaited: true, state: RequestState::Asked(asked) });
     Ok(until_ns)
 }
 
@@ -184,7 +217,7 @@ fn give(caller: &mut Caller<'_, GuestState>, bytes: &[u8], answer: i32, room: i3
     i32::try_from(bytes.len()).unwrap_or(i32::MAX)
 }
 
-fn slice<'a>(
+pub(crate) fn slice<'a>(
     memory: &Memory,
     caller: &'a Caller<'_, GuestState>,
     ptr: i32,

@@ -12,6 +12,7 @@ import click
 
 from maxwell.cli.console import print_data, print_note, stderr_console
 from maxwell.cli.lab_heat import command as heat
+from maxwell.cli.lab_thinker import command as thinker
 from maxwell.cli.logging_setup import start_logging
 from maxwell.cli.settings import Settings, common_options
 from maxwell.errors import ConfigError
@@ -374,3 +375,4 @@ def _progress(
 
 
 command.add_command(heat, "heat")
+command.add_command(thinker, "thinker-vs-miner")

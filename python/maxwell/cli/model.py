@@ -44,7 +44,7 @@ def import_model(
     stages: Stages, file: Path, calibration: Path | None, percentile: float | None, per_tensor: bool
 ) -> Network:
     """Imports an ONNX file and warns when made-up inputs set its scales."""
-    from maxwell.cli.arrays import load_array
+    from maxwell.proofs.arrays import load_array
     from maxwell.proofs.calibrate import Options
     from maxwell.proofs.importer import STANDARD, load_onnx
 

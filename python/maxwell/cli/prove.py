@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from maxwell.cli.arrays import load_array
 from maxwell.cli.console import print_note
 from maxwell.cli.model import import_model, import_options
 from maxwell.cli.settings import Settings, common_options
 from maxwell.cli.stages import Stages
 from maxwell.errors import ProofError
+from maxwell.proofs.arrays import load_array
 
 if TYPE_CHECKING:
     from maxwell.proofs.importer import Network

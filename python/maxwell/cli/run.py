@@ -62,6 +62,12 @@ WASM_MAGIC: Final = b"\0asm"
     "[default: runs/NAME-N; none for a module]",
 )
 @click.option("--json", is_flag=True, help="Print the report as JSON to standard output.")
+@click.option(
+    "--prometheus",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fleet: keep figures in a text file for Prometheus, once a second.",
+)
 @click.option("--env", multiple=True, metavar="NAME=VALUE", help="Module: a variable.")
 @click.option("--dir", "dirs", multiple=True, metavar="HOST:GUEST[:ro]", help="Module: a folder.")
 @click.option("--memory-max", metavar="SIZE", help="Module: memory limit, such as 64MiB.")
@@ -81,6 +87,7 @@ def command(
     deterministic: bool,
     out: Path | None,
     json: bool,
+    prometheus: Path | None,
     env: tuple[str, ...],
     dirs: tuple[str, ...],
     memory_max: str | None,
@@ -117,7 +124,9 @@ def command(
                 "--env, --dir, --memory-max, --name and ARGS are for a module; "
                 "a fleet file says them for each process"
             )
-        return _run_fleet_file(Path(target), node, out, settings, json=json)
+        return _run_fleet_file(Path(target), node, out, settings, json=json, metrics=prometheus)
+    if prometheus is not None:
+        raise click.UsageError("--prometheus is for a fleet")
     config = _single_config(target, args, node, env, dirs, memory_max, name)
     return _run_single(config, out, settings, json=json)
 
@@ -150,13 +159,20 @@ def is_fleet(target: str) -> bool:
 
 
 def _run_fleet_file(
-    path: Path, node: dict[str, object], out: Path | None, settings: Settings, *, json: bool
+    path: Path,
+    node: dict[str, object],
+    out: Path | None,
+    settings: Settings,
+    *,
+    json: bool,
+    metrics: Path | None,
 ) -> int:
     """Runs a fleet file."""
     from maxwell.config import load_fleet
 
     config = load_fleet(path, node_overrides=node)
-    return run_and_show(config, path.name, fleet_folder(out, path.stem), settings, json=json)
+    folder = fleet_folder(out, path.stem)
+    return run_and_show(config, path.name, folder, settings, json=json, metrics=metrics)
 
 
 def _single_config(

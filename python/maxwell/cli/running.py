@@ -26,6 +26,7 @@ from maxwell.observe.text import joules, watts
 if TYPE_CHECKING:
     from maxwell.cli.settings import Settings
     from maxwell.config import FleetConfig
+    from maxwell.node.view import NodeView
     from maxwell.observe.report import Report
 
 RUNS_FOLDER: Final = Path("runs")
@@ -60,7 +61,13 @@ OnOutput = Callable[[str, str, bytes, int], None]
 
 
 def run_and_show(
-    config: FleetConfig, name: str, folder: RunFolder, settings: Settings, *, json: bool
+    config: FleetConfig,
+    name: str,
+    folder: RunFolder,
+    settings: Settings,
+    *,
+    json: bool,
+    metrics: Path | None = None,
 ) -> int:
     """Runs a fleet with a run folder, shows it, and returns the exit code.
 
@@ -69,15 +76,26 @@ def run_and_show(
     """
     from maxwell.hypervisor import run_fleet
 
+    exported = None
+    if metrics is not None:
+        from maxwell.observe.prometheus import PrometheusFile
+
+        exported = PrometheusFile(metrics)
     create(folder, settings)
     title = header(name, len(config.processes), config.node.duration_ns)
     outputs = OutputFiles(folder)
     try:
         with observer_for(settings, title) as observer:
+
+            def on_view(view: NodeView) -> None:
+                observer.on_view(view)
+                if exported is not None:
+                    exported.on_view(view)
+
             report = run_fleet(
                 config,
                 out=folder.path,
-                on_view=observer.on_view,
+                on_view=on_view,
                 on_output=outputs.write,
                 on_compile=observer.on_compile,
             )

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from maxwell.errors import ConfigError, choices_hint
+from maxwell.market.proof_options import is_proof
 from maxwell.units import format_energy
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def check_fleet(fleet: FleetConfig, *, cpus: int | None = None, where: str = "fl
     """
     _check_names(fleet, where)
     _check_references(fleet, where)
+    _check_models(fleet, where)
     _check_cells(fleet, cpus, where)
     _check_money(fleet, where)
     bid_ppm_max = BID_CAP_FACTOR * fleet.node.reserve_ppm
@@ -62,6 +64,7 @@ def _check_names(fleet: FleetConfig, where: str) -> None:
         ("accounts or sponsors", payers),
         ("rewards", [reward.name for reward in fleet.rewards]),
         ("requests", [rule.name for rule in fleet.requests]),
+        ("models", [model.name for model in fleet.models]),
         ("processes", [process.name for process in fleet.processes]),
     ):
         for name, count in Counter(names).items():
@@ -78,8 +81,12 @@ def _check_references(fleet: FleetConfig, where: str) -> None:
     sponsors = {sponsor.name for sponsor in fleet.sponsors}
     rewards = {reward.name for reward in fleet.rewards}
     requests = {rule.name for rule in fleet.requests}
+    models = {model.name for model in fleet.models}
     for reward in fleet.rewards:
-        _must_exist(reward.sponsor, sponsors, f"{where}: reward {reward.name!r}: no sponsor")
+        label = f"{where}: reward {reward.name!r}"
+        _must_exist(reward.sponsor, sponsors, f"{label}: no sponsor")
+        if is_proof(reward.resolver):
+            _must_exist(str(reward.options.get("model")), models, f"{label}: no model")
     for process in fleet.processes:
         label = f"{where}: process {process.name!r}"
         _must_exist(process.account, accounts, f"{label}: no account")
@@ -87,6 +94,8 @@ def _check_references(fleet: FleetConfig, where: str) -> None:
             _must_exist(name, rewards, f"{label}: no reward")
         for name in process.requests:
             _must_exist(name, requests, f"{label}: no request rule")
+        for name in process.models:
+            _must_exist(name, models, f"{label}: no model")
         if process.requests and fleet.node.deterministic:
             raise ConfigError(
                 f"{label}: requests in a deterministic run",
@@ -96,6 +105,16 @@ def _check_references(fleet: FleetConfig, where: str) -> None:
         if len(set(process.rewards)) < len(process.rewards):
             raise ConfigError(
                 f"{label}: a reward is listed twice: {', '.join(process.rewards)}", code="MX1007"
+            )
+
+
+def _check_models(fleet: FleetConfig, where: str) -> None:
+    for model in fleet.models:
+        if model.hiding and fleet.node.deterministic:
+            raise ConfigError(
+                f"{where}: model {model.name!r}: hiding in a deterministic run",
+                code="MX1009",
+                hint="what hides is random, and no function of the seed; drop one of the two",
             )
 
 

@@ -25,6 +25,7 @@ import msgspec
 
 from maxwell.config.check import CELLS_MAX, check_fleet
 from maxwell.config.dirs import read_dirs
+from maxwell.config.models import read_model
 from maxwell.config.records import (
     FUNDS_UJ_DEFAULT,
     MEMORY_MAX_BYTES_DEFAULT,
@@ -43,6 +44,7 @@ from maxwell.config.records import (
 from maxwell.config.requests import read_request
 from maxwell.config.table import Source, Table
 from maxwell.errors import ConfigError
+from maxwell.market.proof_options import is_proof, parse_proof
 from maxwell.market.question_options import is_question, parse_question
 from maxwell.market.resolvers import check_resolver
 
@@ -51,7 +53,7 @@ FILE_BYTES_MAX: Final = 4 << 20
 PROCESSES_MAX: Final = 4_096
 COUNT_MAX: Final = 1_024
 
-_TOP = ("node", "account", "sponsor", "reward", "request", "process")
+_TOP = ("node", "account", "sponsor", "reward", "request", "model", "process")
 _NODE = (
     "cells",
     "power",
@@ -82,6 +84,7 @@ _REQUEST = (
     "local",
     "secret_headers",
 )
+_MODEL = ("name", "onnx", "digest", "calibration", "batch_max", "hiding")
 _PROCESS = (
     "name",
     "account",
@@ -95,6 +98,7 @@ _PROCESS = (
     "horizon",
     "rewards",
     "requests",
+    "models",
     "memory_max",
     "count",
     "start_after",
@@ -210,6 +214,7 @@ def parse_fleet(
     sponsors = tuple(_sponsor(t) for t in _tables(top, "sponsor", _SPONSOR, where))
     rewards = tuple(_reward(t) for t in _tables(top, "reward", _REWARD, where, open_keys=True))
     requests = tuple(read_request(t) for t in _tables(top, "request", _REQUEST, where))
+    models = tuple(read_model(t) for t in _tables(top, "model", _MODEL, where))
     drafts = [d for t in process_tables for d in _process(t, base_dir)]
     if len(drafts) > PROCESSES_MAX:
         top.fail(
@@ -225,6 +230,7 @@ def parse_fleet(
         sponsors=sponsors,
         rewards=rewards,
         requests=requests,
+        models=models,
         processes=tuple(processes),
         base_dir=base_dir,
     )
@@ -376,6 +382,8 @@ def _reward(table: Table) -> RewardConfig:
     }
     if is_question(resolver):
         parse_question(resolver, options, what=table.what("resolver"))
+    elif is_proof(resolver):
+        parse_proof(options, what=table.what("resolver"))
     else:
         check_resolver(resolver, options, what=table.what("resolver"))
     return RewardConfig(
@@ -414,6 +422,7 @@ def _process(table: Table, base_dir: Path) -> list[_ProcessDraft]:
             horizon_uj=table.energy_uj("horizon", default=None, least=1),
             rewards=table.texts("rewards"),
             requests=table.texts("requests"),
+            models=table.texts("models"),
             memory_max_bytes=table.memory_bytes(
                 "memory_max", default=MEMORY_MAX_BYTES_DEFAULT, least=64 << 10, most=4 << 30
             ),

@@ -75,9 +75,10 @@ class RewardConfig(msgspec.Struct, frozen=True, kw_only=True):
     sponsor: str
     name: str
     resolver: str
-    """`prime`, `regex`, `python:module:function`, `stream` or `predicate`."""
+    """`prime`, `regex`, `python:module:function`, `stream`, `predicate` or `proof`."""
     pays_credits: int
-    """Credits per result; per bit for `stream` and `predicate`."""
+    """Credits per result; per bit for `stream` and `predicate`; per million multiplications for
+    `proof`."""
     options: dict[str, object] = {}
     """The resolver's own keys, checked by `maxwell.market.resolvers`."""
 
@@ -100,6 +101,22 @@ class RequestConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this machine's own and private addresses are allowed."""
     secret_headers: tuple[tuple[str, str], ...] = ()
     """Headers that the guest never sees, and the environment variables that hold their values."""
+
+
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that the host runs for guests."""
+
+    name: str
+    onnx: str = ""
+    """A file, relative to the fleet file."""
+    digest: str = ""
+    """Without a file: a model of the local store; with one: what it must be."""
+    calibration: str = ""
+    """A `.npy` file of real inputs, for scales that the ONNX file leaves open."""
+    batch_max: int = 64
+    """Inputs of one call."""
+    hiding: bool = False
+    """Whether its proofs hide its weights."""
 
 
 class DirConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +148,8 @@ class ProcessConfig(msgspec.Struct, frozen=True, kw_only=True):
     rewards: tuple[str, ...] = ()
     requests: tuple[str, ...] = ()
     """Names of the request rules it may use."""
+    models: tuple[str, ...] = ()
+    """Names of the models it may have run, besides those of its rewards."""
     memory_max_bytes: int = MEMORY_MAX_BYTES_DEFAULT
     count: int = 1
     start_after_ns: int = 0
@@ -148,6 +167,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     sponsors: tuple[SponsorConfig, ...] = ()
     rewards: tuple[RewardConfig, ...] = ()
     requests: tuple[RequestConfig, ...] = ()
+    models: tuple[ModelConfig, ...] = ()
     processes: tuple[ProcessConfig, ...]
     base_dir: Path
     """Folder that relative paths start from: the fleet file's."""

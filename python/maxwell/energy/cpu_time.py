@@ -32,7 +32,7 @@ class CpuTimes(msgspec.Struct, frozen=True, kw_only=True):
     """All cells, dead ones included."""
     parent_ns: int = 0
     helpers_ns: int = 0
-    """Finished helper processes, such as admission."""
+    """Helper processes: finished ones such as admission, and the prover."""
 
 
 class ProcessCpuClock:
@@ -114,6 +114,15 @@ class CpuMeter:
         self._cells: dict[int, ProcessCpuClock] = {}
         self._removed_ns = 0
         self._helpers_ns = 0
+        self._living_ns: Callable[[], int] | None = None
+
+    def watch_helper(self, living_ns: Callable[[], int]) -> None:
+        """Counts a helper that lives as long as the run.
+
+        Args:
+            living_ns: its CPU time; 0 once it has been waited for, which counts it as a child.
+        """
+        self._living_ns = living_ns
 
     def add_cell(self, pid: int, clock: ProcessCpuClock | None = None) -> None:
         """Counts a process as a cell from its beginning."""
@@ -136,7 +145,8 @@ class CpuMeter:
 
     def __call__(self) -> CpuTimes:
         """Returns CPU time since construction."""
-        children = self._children_ns() - self._children_start_ns - self._removed_ns
+        living_ns = 0 if self._living_ns is None else self._living_ns()
+        children = self._children_ns() - self._children_start_ns - self._removed_ns + living_ns
         # Clocks of dead cells may be ahead of or behind rusage by a tick: never run backwards.
         self._helpers_ns = max(self._helpers_ns, children)
         return CpuTimes(

@@ -190,6 +190,9 @@ class _Lease(msgspec.Struct):
     requests_open: int = 0
     """Of it, what is not settled."""
     requests_paid: int = 0
+    host_burned: int = 0
+    """Burned by the host on the process's behalf: inferences and proofs."""
+    host_premium: int = 0
     stakes_lost: int = 0
     staked: int = 0
     """Booked stakes; what was not lost of them was granted again."""
@@ -328,8 +331,8 @@ class Ledger:
             rewards=lease.rewards,
             received=lease.received,
             admission=lease.admission,
-            burned=lease.burned,
-            premium=lease.premium,
+            burned=lease.burned + lease.host_burned,
+            premium=lease.premium + lease.host_premium,
             rent=lease.rent,
             tax=lease.tax,
             sent=lease.sent - lease.requests_held,
@@ -453,6 +456,41 @@ class Ledger:
         self._book.post(REQUESTS, target, rest, kind="request returned")
         lease.requests_open -= held
         lease.requests_paid += price
+        if lease.is_open:
+            lease.granted += rest
+        else:
+            lease.given_back += rest
+        return lease.is_open
+
+    def settle_inference(self, process: ProcessId, held: int, *, burned: int, premium: int) -> bool:
+        """Burns what the host spent on a process's inference and gives the rest back.
+
+        Args:
+            process: who asked.
+            held: what `hold_request` set apart.
+            burned: of it, metered joules.
+            premium: of it, what was charged above cost price.
+
+        Returns:
+            As `settle_request`.
+
+        Raises:
+            LedgerError: MX1300 when it never had a lease, or more is charged than was held.
+        """
+        lease = self._leases.get(process)
+        if lease is None or min(burned, premium) < 0 or burned + premium > held:
+            raise LedgerError(
+                f"inference of process {process!r}: {burned} and {premium} of {held} credits"
+            )
+        self._book.post(REQUESTS, FIRE, burned, kind="burn inference")
+        self._book.post(REQUESTS, COMMONS, premium, kind="premium")
+        self._commons_inflow += premium
+        rest = held - burned - premium
+        target: Key = ("lease", process) if lease.is_open else ("account", lease.account)
+        self._book.post(REQUESTS, target, rest, kind="inference returned")
+        lease.requests_open -= held
+        lease.host_burned += burned
+        lease.host_premium += premium
         if lease.is_open:
             lease.granted += rest
         else:

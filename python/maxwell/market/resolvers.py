@@ -23,6 +23,7 @@ import regex
 from maxwell.errors import ConfigError, LedgerError, choices_hint
 from maxwell.market.functions import import_function, split_reference
 from maxwell.market.primes import PRIME_BOUND, is_prime
+from maxwell.market.proof_options import PROOF_RESOLVER
 from maxwell.market.question_options import QUESTION_RESOLVERS
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 Stream: TypeAlias = Literal["report", "stdout", "stderr"]
 """Where a line came from: the guest's `maxwell.report`, or one of its output streams."""
 
-RESOLVERS: Final = ("prime", "regex", "python:module:function", *QUESTION_RESOLVERS)
+RESOLVERS: Final = ("prime", "regex", "python:module:function", *QUESTION_RESOLVERS, PROOF_RESOLVER)
 """Everything that a reward may name."""
 LINE_BYTES_MAX: Final = 4_096
 """A longer line cannot pay: the same limit as `maxwell.report`."""

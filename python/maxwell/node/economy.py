@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from maxwell.errors import InsufficientEnergy
 from maxwell.market.ledger import Credits, Ledger
 from maxwell.market.mint import open_books
+from maxwell.market.proof_options import is_proof
 from maxwell.market.questions import QuestionBook
 from maxwell.market.rewards import RewardBook
 
@@ -47,7 +48,12 @@ class Economy:
         self._income_ppm = fleet.income_shares_ppm if fleet.node.power_mw is not None else {}
         self._mint = open_books(fleet, self.ledger, idle_power_mw=idle_power_mw)
         self.questions = QuestionBook(fleet.rewards, self.ledger, base_dir=fleet.base_dir)
-        results = [r for r in fleet.rewards if r.name not in self.questions.names]
+        results = [
+            r
+            for r in fleet.rewards
+            if r.name not in self.questions.names and not is_proof(r.resolver)
+        ]
+        self._results = frozenset(reward.name for reward in results)
         self.rewards = RewardBook(
             results,
             self.ledger,
@@ -86,7 +92,7 @@ class Economy:
 
     def _subscribe(self, entry: Entry) -> None:
         names = entry.config.rewards
-        self.rewards.subscribe(entry.pid, [n for n in names if n not in self.questions.names])
+        self.rewards.subscribe(entry.pid, [n for n in names if n in self._results])
         self.questions.ask(entry.pid, names)
 
     def takes_reports(self, entry: Entry) -> bool:

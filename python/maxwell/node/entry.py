@@ -70,6 +70,16 @@ class Entry:
         self.earned_credits = 0
         self.requests = 0
         self.request_credits = 0
+        self.inferences = 0
+        self.macs = 0
+        self.inference_uj = 0
+        """Joules of the host's runs for it."""
+        self.proof_uj = 0
+        """Joules of proving, verifying and auditing for it."""
+        self.inference_uncollected_uj = 0
+        self.inference_premium = 0
+        self.claims_paid = 0
+        self.claims_refused = 0
         self.information_credits = 0
         self.bits_q32 = 0
         self.beliefs = 0
@@ -92,19 +102,33 @@ class Entry:
         return self.placed and self.death is None
 
     @property
+    def host_uj(self) -> int:
+        """Joules that the host spent on its behalf."""
+        return self.inference_uj + self.proof_uj
+
+    @property
+    def energy_uj(self) -> int:
+        """Joules metered so far, those of the host on its behalf included."""
+        return (0 if self.slot is None else self.slot.energy_uj) + self.host_uj
+
+    @property
+    def _host_credits(self) -> int:
+        return self.host_uj - self.inference_uncollected_uj + self.inference_premium
+
+    @property
     def paid_credits(self) -> int:
         """Credits spent so far, admission included once it is placed."""
         slot = self.slot
         admission = self.admitted.admission_credits if self.placed else 0
         if slot is None:
-            return admission
+            return admission + self._host_credits
         charged = slot.burned + slot.premium + slot.rent + slot.tax
-        return charged + admission + self.request_credits
+        return charged + admission + self.request_credits + self._host_credits
 
     def note(self, now_ns: int, slot: Slot) -> None:
         """Takes the slot of this epoch."""
         self.slot = slot
-        self._trend.append((now_ns, slot.energy_uj, slot.purse + slot.escrow + slot.stake))
+        self._trend.append((now_ns, self.energy_uj, slot.purse + slot.escrow + slot.stake))
         while len(self._trend) > 2 and now_ns - self._trend[0][0] > TREND_NS:
             self._trend.popleft()
 
@@ -122,7 +146,9 @@ class Entry:
             state=state,
             bid_ppm=slot.bid_ppm if slot else 0,
             price_ppm=slot.price_ppm if slot else 0,
-            energy_uj=slot.energy_uj if slot else 0,
+            energy_uj=self.energy_uj,
+            inference_uj=self.inference_uj,
+            proof_uj=self.proof_uj,
             power_mw=power_mw,
             results=self.results,
             earned_credits=self.earned_credits,
@@ -163,13 +189,13 @@ class Entry:
             reason=death.reason,
             exit_code=death.exit_code,
             module_digest=self.admitted.digest,
-            energy_uj=figure("energy_uj"),
-            uncollected_uj=figure("uncollected_uj"),
+            energy_uj=self.energy_uj,
+            uncollected_uj=figure("uncollected_uj") + self.inference_uncollected_uj,
             paid_credits=self.paid_credits,
             earned_credits=self.earned_credits,
             rent_credits=figure("rent"),
             tax_credits=figure("tax"),
-            premium_credits=figure("premium"),
+            premium_credits=figure("premium") + self.inference_premium,
             admission_credits=self.admitted.admission_credits if self.placed else 0,
             returned_credits=self.returned_credits,
             rent_unpaid=figure("rent_unpaid"),
@@ -195,6 +221,12 @@ class Entry:
             unsupported_calls=death.unsupported,
             requests=self.requests,
             request_credits=self.request_credits,
+            inferences=self.inferences,
+            macs=self.macs,
+            inference_uj=self.inference_uj,
+            proof_uj=self.proof_uj,
+            claims_paid=self.claims_paid,
+            claims_refused=self.claims_refused,
             born_ns=figure("born_ns"),
             died_ns=figure("died_ns") or self.ended_ns,
             cell=-1 if self.cell is None else self.cell,

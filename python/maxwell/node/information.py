@@ -116,8 +116,7 @@ class Information:
         sums: dict[str, tuple[int, int]] = {}
         for entry in entries:
             bits, energy_uj = sums.get(entry.config.account, (0, 0))
-            used_uj = 0 if entry.slot is None else entry.slot.energy_uj
-            sums[entry.config.account] = (bits + entry.bits_q32, energy_uj + used_uj)
+            sums[entry.config.account] = (bits + entry.bits_q32, energy_uj + entry.energy_uj)
         changed: list[tuple[str, int]] = []
         for account, (bits, energy_uj) in sums.items():
             quality = self._quality_of(account)

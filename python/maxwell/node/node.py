@@ -39,6 +39,7 @@ from maxwell.node.wire import (
     Beliefs,
     Died,
     Disbelieved,
+    Inferred,
     Output,
     Reported,
     Requested,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from maxwell.config import FleetConfig, ProcessConfig
     from maxwell.market.resolvers import Resolver
     from maxwell.market.rewards import Payout
+    from maxwell.node.inference import Inferences
     from maxwell.node.journal import Journal
     from maxwell.node.view import Outcome
     from maxwell.node.wire import CellEvent, EpochReport, Message
@@ -176,6 +178,7 @@ class Node:
             )
             self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
+            self._inferences = self._open_inferences(stack)
             self._information = Information(
                 self._economy.questions,
                 self._journal,
@@ -204,6 +207,28 @@ class Node:
                 self._run_wall()
             self._finish()
             return self._record(None if self._virtual else started_at)
+
+    def _open_inferences(self, stack: ExitStack) -> Inferences | None:
+        """Loads the models of the fleet; a run without any loads nothing of all that."""
+        if not self._fleet.models:
+            return None
+        from maxwell.node.inference import Inferences
+
+        seed = self._config.seed
+        inferences = Inferences(
+            self._fleet,
+            self._economy.ledger,
+            self._model,
+            self._journal,
+            folder=self._place.folder / "models",
+            environ=child_environment(),
+            epoch_ns=EPOCH_NS,
+            secret=(lambda purpose: _key(seed, purpose)) if self._virtual else None,
+        )
+        stack.callback(inferences.close)
+        prover = inferences.prover
+        self._energy.watch_prover(prover.cpu_ns, lambda: inferences.charged_uj)
+        return inferences
 
     def _admit(self) -> None:
         environ = child_environment()
@@ -266,6 +291,8 @@ class Node:
         environ = child_environment()
         if self._requests.broker is not None:
             self._selector.register(self._requests.broker, selectors.EVENT_READ)
+        if self._inferences is not None:
+            self._selector.register(self._inferences.prover, selectors.EVENT_READ)
         for number in range(self._config.cells):
             cell = Cell(number, self._cell_config(number, cores), environ)
             self._cells.append(cell)
@@ -312,6 +339,8 @@ class Node:
                 admission_credits=entry.admitted.admission_credits,
             )
         self._information.announce()
+        if self._inferences is not None:
+            self._inferences.announce()
         self._journal.flush()
 
     def _wait(self, timeout_s: float) -> None:
@@ -319,7 +348,7 @@ class Node:
         for key, ready in self._selector.select(timeout_s):
             cell = key.fileobj
             if not isinstance(cell, Cell):
-                continue  # The broker: its answers are taken in their turn.
+                continue  # The broker or the prover: their answers are taken in their turn.
             if ready & selectors.EVENT_READ:
                 cell.receive()
             if ready & selectors.EVENT_WRITE:
@@ -340,6 +369,7 @@ class Node:
                 if not (cell.is_open or cell.given_up):
                     self._lose(cell)
             self._take_answers()
+            self._take_inferences()
             if time.monotonic_ns() >= next_epoch:
                 next_epoch += EPOCH_NS * max(1, (time.monotonic_ns() - next_epoch) // EPOCH_NS + 1)
                 self._end_epoch()
@@ -353,6 +383,7 @@ class Node:
             self._elapsed_ns = (self._epoch + 1) * EPOCH_NS
             for report in reports:
                 self._take(report)
+            self._take_inferences()
             self._end_epoch()
             if self._is_over():
                 break
@@ -471,6 +502,7 @@ class Node:
                 else None,
                 "rewards_open": entry.rewards_open,
                 "request_terms": self._requests.terms(entry),
+                "inference_terms": self._inferences.terms(entry) if self._inferences else None,
                 **self._information.spawn_fields(entry),
             }
         )
@@ -531,6 +563,12 @@ class Node:
             case Requested():
                 self._settle(entry)
                 self._requests.ask(entry, event.id, event.credits, event.data)
+            case Inferred():
+                self._settle(entry)
+                assert self._inferences is not None
+                self._inferences.now_ns, self._inferences.epoch = self._elapsed_ns, self._epoch
+                slices = self._slots.read(entry.pid).slices
+                self._inferences.ask(entry, event, slice_id=slices)
             case Started():
                 entry.started = True
                 self._keep(entry)
@@ -626,6 +664,27 @@ class Node:
                     },
                 )
 
+    def _take_inferences(self) -> None:
+        """Hands on what the prover brought."""
+        if self._inferences is None:
+            return
+        self._inferences.now_ns, self._inferences.epoch = self._elapsed_ns, self._epoch
+        inferences = self._inferences
+        for answered in inferences.finish() if self._virtual else inferences.take():
+            if answered.entry.is_alive:
+                # The money first: the guest may spend it as soon as it runs.
+                self._fund(answered.entry, answered.fund_credits)
+                self._tell(
+                    answered.entry,
+                    {
+                        "op": "answer",
+                        "pid": answered.entry.pid,
+                        "id": answered.id,
+                        "errno": answered.errno,
+                        "data": answered.data,
+                    },
+                )
+
     def _bury(self, entry: Entry, event: Died) -> None:
         outcome: Outcome = event.outcome  # type: ignore[assignment]
         self._end_entry(
@@ -646,6 +705,8 @@ class Node:
         entry.note(self._elapsed_ns, slot)
         self._pay(entry, self._economy.rewards.finish(entry.pid))
         self._requests.abandon(entry)
+        if self._inferences is not None:
+            self._inferences.abandon(entry)
         entry.returned_credits = self._economy.close(entry, slot)
         self._receipt(entry, slot, death.outcome, t_ns)
         entry.death = death
@@ -679,6 +740,12 @@ class Node:
             beliefs_refused=record.beliefs_refused,
             information_credits=record.information_credits,
             stake_lost_credits=record.stake_lost_credits,
+            inferences=record.inferences,
+            macs=record.macs,
+            inference_uj=record.inference_uj,
+            proof_uj=record.proof_uj,
+            claims_paid=record.claims_paid,
+            claims_refused=record.claims_refused,
             slices=record.slices,
             fuel=record.fuel,
         )
@@ -807,6 +874,9 @@ class Node:
                     self._tell(entry, {**message, "reason": reason})
         self._kills = later
         self._place_due()
+        if self._inferences is not None:
+            self._inferences.epoch = self._epoch
+            self._inferences.expire()
         for process, payouts in self._economy.rewards.epoch().items():
             self._pay(self._entries[int(process)], payouts)
         if len(self._entries) > CROWD and self._epoch % CROWD_EPOCHS:
@@ -903,7 +973,7 @@ class Node:
             self._last_power = (metered_uj, self._elapsed_ns)
 
     def _processes_uj(self) -> int:
-        return sum(e.slot.energy_uj for e in self._entries.values() if e.slot is not None)
+        return sum(entry.energy_uj for entry in self._entries.values())
 
     def _is_over(self) -> bool:
         if self._stop is not None:

@@ -195,12 +195,23 @@ class NodeEnergy:
         self._cells: list[Cell] = []
         self._virtual_ns = virtual_ns
         self._cpu = CpuMeter()
+        self._charged_uj: Callable[[], int] = int
         clock = time.monotonic_ns if virtual_ns is None else virtual_ns
         read = self._cpu if virtual_ns is None else self._virtual_cpu
         self._meter = NodeMeter(model, clock, read)
 
     def _virtual_cpu(self) -> CpuTimes:
         return CpuTimes(cells_ns=sum(cell.totals().slice_ns for cell in self._cells))
+
+    def watch_prover(self, living_ns: Callable[[], int], charged_uj: Callable[[], int]) -> None:
+        """Counts the prover, and takes what processes answer for out of the system's energy.
+
+        Args:
+            living_ns: its CPU time while it lives.
+            charged_uj: the joules of its jobs.
+        """
+        self._cpu.watch_helper(living_ns)
+        self._charged_uj = charged_uj
 
     def watch(self, cell: Cell) -> None:
         """Counts a cell from its beginning."""
@@ -231,7 +242,9 @@ class NodeEnergy:
         outside_ns = sum(total.overhead_ns + total.startup_cpu_ns for total in totals)
         charged_pj = sum(total.slices for total in totals) * self._model.switch_pj
         outside_uj = max(0, self._model.cpu_energy_uj(outside_ns) - charged_pj // 1_000_000)
-        return self._model.cpu_energy_uj(reading.system_cpu_ns) + outside_uj
+        prover_uj = self._charged_uj()
+        own_uj = max(0, self._model.cpu_energy_uj(reading.system_cpu_ns) - prover_uj)
+        return own_uj + outside_uj
 
     def split(self, reading: NodeReading, processes_uj: int) -> EnergySplit:
         """Splits a reading between processes, idle, system and what nobody explains."""

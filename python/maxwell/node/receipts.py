@@ -21,6 +21,7 @@ from maxwell.token.registry import (
     CREDITS,
     ENERGY,
     ERASURE,
+    INFERENCE,
     INFORMATION,
     METERS,
     OUTBOUND,
@@ -180,7 +181,9 @@ def _figures(
 ) -> dict[int, dict[int, int | str]]:
     """Lays the figures out by `maxwell.token.registry`, whose order and keys these are."""
     metered = reading.metered_uj
-    interval = -(-slot.energy_uj * reading.interval_uj // metered) if metered else 0
+    interval = (
+        -(-(slot.energy_uj + entry.host_uj) * reading.interval_uj // metered) if metered else 0
+    )
     return {
         METERS.key: {
             1: slot.fuel,
@@ -213,8 +216,8 @@ def _figures(
             17: slot.tax_unpaid,
         },
         ENERGY.key: {
-            1: slot.energy_uj,
-            2: slot.uncollected_uj,
+            1: slot.energy_uj + entry.host_uj,
+            2: slot.uncollected_uj + entry.inference_uncollected_uj,
             3: interval,
             4: reading.provenance,
         },
@@ -232,6 +235,14 @@ def _figures(
             5: entry.information_credits,
         },
         OUTBOUND.key: {1: entry.requests},
+        INFERENCE.key: {
+            1: entry.inferences,
+            2: entry.macs,
+            3: entry.inference_uj,
+            4: entry.proof_uj,
+            5: entry.claims_paid,
+            6: entry.claims_refused,
+        },
     }
 
 

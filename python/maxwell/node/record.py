@@ -32,7 +32,8 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     energy_uj: int
     """Joules metered: burned credits plus `uncollected_uj`."""
     uncollected_uj: int
-    """Joules that no purse could pay: at most one slice."""
+    """Joules that no purse could pay: at most one slice, and what inferences took beyond what was
+    set apart for them."""
     paid_credits: int
     """Credits spent in all: burned, premium, rent, erasure tax, admission, outbound requests."""
     earned_credits: int
@@ -87,6 +88,18 @@ class ProcessRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Outbound requests that were settled."""
     request_credits: int = 0
     """What they cost."""
+    inferences: int = 0
+    """Inferences that the host ran for it."""
+    macs: int = 0
+    """Multiplications in them."""
+    inference_uj: int = 0
+    """Of `energy_uj`, what these took."""
+    proof_uj: int = 0
+    """Of `energy_uj`, what proving, verifying and auditing took."""
+    claims_paid: int = 0
+    """Claims of inferences that were paid, among `results`."""
+    claims_refused: int = 0
+    """Claims that were not."""
 
 
 class CellRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,6 +46,10 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     """Of one that has ended: what went back to its account."""
     bankrupt_in_s: float | None
     """Seconds until the purse is empty at the present rate; None when it is not falling."""
+    inference_uj: int = 0
+    """Of `energy_uj`, what the host spent on running models for it."""
+    proof_uj: int = 0
+    """Of `energy_uj`, what the host spent on proving, verifying and auditing for it."""
     bits_q32: int = 0
     """Verified information so far, in units of 2^-32 bit; negative for who knew less than all."""
     outcome: Outcome | None = None

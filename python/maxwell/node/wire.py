@@ -6,7 +6,7 @@ are plain maps with an `op`; incoming ones are typed here.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -86,6 +86,22 @@ class Requested(msgspec.Struct, frozen=True, tag_field="event", tag="request"):
     data: bytes
 
 
+class Inferred(msgspec.Struct, frozen=True, tag_field="event", tag="inference"):
+    """A guest asks for an order, a run or a payment; its price in advance has left the purse."""
+
+    pid: int
+    id: int
+    credits: int
+    price_ppm: int
+    call: Literal["order", "infer", "deliver"]
+    number: int
+    """Of the reward, or of the order; -1: none."""
+    tier: int
+    model: str
+    """Digest of the model to be run, or empty."""
+    data: bytes
+
+
 class Died(msgspec.Struct, frozen=True, tag_field="event", tag="died"):
     """A process ended; its slot holds the figures."""
 
@@ -118,6 +134,7 @@ CellEvent: TypeAlias = (
     | Disbelieved
     | Transferred
     | Requested
+    | Inferred
     | Died
     | Revoked
     | Unknown

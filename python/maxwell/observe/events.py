@@ -36,6 +36,11 @@ EVENTS: Final = frozenset(
         "result",
         "refused_result",
         "request",
+        "model",
+        "order",
+        "inference",
+        "inference_paid",
+        "refused_claim",
         "question",
         "belief",
         "claim",
@@ -53,7 +58,17 @@ EVENTS: Final = frozenset(
 """Every event a run writes."""
 
 BULKY_EVENTS: Final = frozenset(
-    {"sample", "output", "request", "refused_result", "refused_belief", "quality"}
+    {
+        "sample",
+        "output",
+        "request",
+        "order",
+        "inference",
+        "refused_claim",
+        "refused_result",
+        "refused_belief",
+        "quality",
+    }
 )
 """Events whose number grows with the run; the last eighth of the file is kept for the others."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from maxwell.observe.history import ProcessHistory, Sample
-from maxwell.observe.text import bits, joules, moment, price
+from maxwell.observe.text import bits, joules, moment, price, significant
 from maxwell.units import format_bytes
 
 if TYPE_CHECKING:
@@ -269,6 +269,8 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"It made {_count(process.requests, 'outbound request')} for "
             f"{joules(process.request_credits)}."
         )
+    if process.inference_uj or process.proof_uj:
+        facts.append(_inferences(process))
     if process.stdout_lost_bytes:
         facts.append(f"{format_bytes(process.stdout_lost_bytes)} of its output were dropped.")
     if process.unsupported_calls:
@@ -276,6 +278,18 @@ def _what_happened(process: ProcessRecord) -> list[str]:
             f"It called what this node does not offer: {', '.join(process.unsupported_calls)}."
         )
     return facts
+
+
+def _inferences(process: ProcessRecord) -> str:
+    """Says what the host ran and proved for it, and what of that was paid."""
+    text = (
+        f"The host ran {_count(process.inferences, 'inference')} for it for "
+        f"{joules(process.inference_uj)}, and proved and checked for {joules(process.proof_uj)}"
+    )
+    if process.inference_uj:
+        text += f", {significant(process.proof_uj / process.inference_uj)} times as much"
+    text += f"; {_count(process.claims_paid, 'claim')} of them were paid"
+    return f"{text}, {process.claims_refused:,} refused." if process.claims_refused else f"{text}."
 
 
 def _rent_short(process: ProcessRecord, lived: str) -> str:

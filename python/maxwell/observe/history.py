@@ -111,7 +111,7 @@ def _add_event(history: History, event: Event) -> None:
         process = _process(history, name)
         process.died_ns = event.t_ns
         process.outcome = event.text("outcome")
-    elif event.name == "result":
+    elif event.name in {"result", "inference_paid"}:
         times = _process(history, name).result_ns
         times.append(event.t_ns)
         if len(times) >= 2 * POINTS_MAX:

@@ -240,6 +240,7 @@ def _live_columns(shown: Sequence[ProcessView], everyone: Sequence[ProcessView])
             fixed=9,
         ),
         *_information_columns(shown),
+        *_proof_columns(shown),
         Column(title="purse", cells=[joules(_purse(p)) for p in shown], rank=0, fixed=7),
         Column(title="broke in", cells=[_broke_in(p) for p in shown], rank=1, fixed=8),
     ]
@@ -279,6 +280,7 @@ def _report_columns(shown: Sequence[ProcessRecord]) -> list[Column]:
             title="results/J", cells=[_per_joule(p.results, p.energy_uj) for p in shown], rank=2
         ),
         *_information_columns(shown),
+        *_proof_columns(shown),
     ]
 
 
@@ -295,6 +297,28 @@ def _information_columns(shown: Sequence[ProcessView] | Sequence[ProcessRecord])
             fixed=8,
         ),
     ]
+
+
+def _proof_columns(shown: Sequence[ProcessView] | Sequence[ProcessRecord]) -> list[Column]:
+    """Makes the columns of what the host ran: its joules, and those of proofs over them."""
+    if not any(p.inference_uj or p.proof_uj for p in shown):
+        return []
+    return [
+        Column(
+            title="infer",
+            cells=[joules(p.inference_uj) if p.inference_uj else "–" for p in shown],
+            rank=3,
+            fixed=7,
+        ),
+        Column(title="proof/inf", cells=[proof_ratio(p) for p in shown], rank=2, fixed=9),
+    ]
+
+
+def proof_ratio(process: ProcessView | ProcessRecord) -> str:
+    """Formats the joules of proofs over those of inferences; a dash without inferences."""
+    if process.inference_uj == 0:
+        return "–"
+    return significant(process.proof_uj / process.inference_uj)
 
 
 def _pick(

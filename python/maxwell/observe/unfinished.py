@@ -41,6 +41,12 @@ FIGURES: Final = (
     "beliefs_refused",
     "information_credits",
     "stake_lost_credits",
+    "inferences",
+    "macs",
+    "inference_uj",
+    "proof_uj",
+    "claims_paid",
+    "claims_refused",
     "slices",
     "fuel",
 )
@@ -78,6 +84,18 @@ class _Life:
             case "result":
                 self.figures["results"] += 1
                 self.figures["earned_credits"] += event.integer("paid_credits")
+            case "inference":
+                self.figures["inference_uj"] += event.integer("run_uj")
+                self.figures["proof_uj"] += event.integer("proof_uj")
+                if event.text("call") == "infer" and event.integer("errno") == 0:
+                    self.figures["inferences"] += event.integer("batch")
+                    self.figures["macs"] += event.integer("macs")
+            case "inference_paid":
+                self.figures["results"] += 1
+                self.figures["claims_paid"] += 1
+                self.figures["earned_credits"] += event.integer("paid_credits")
+            case "refused_claim":
+                self.figures["claims_refused"] += 1
             case "belief" | "claim":
                 paid = event.integer("paid_credits")
                 self.figures["bits_q32"] += event.integer("bits_q32")

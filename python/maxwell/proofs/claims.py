@@ -268,7 +268,7 @@ class Payments:
                 order, MX1713 expired, MX1714 paid already, MX1706 when its proof does not hold.
         """
         claim = signed.check()
-        _check_order(claim, order)
+        check_order(claim, order)
         last = min(claim.expires_epoch, order.expires_epoch)
         if epoch > last:
             raise ProofError(f"expired: epoch {epoch}, last was {last}", code="MX1713")
@@ -292,7 +292,12 @@ class Payments:
         return claim
 
 
-def _check_order(claim: Claim, order: Order) -> None:
+def check_order(claim: Claim, order: Order) -> None:
+    """Checks that a claim is about what was ordered, and asks for no more.
+
+    Raises:
+        ProofError: MX1712.
+    """
     statement = claim.statement()
     wanted: Mapping[str, tuple[object, object]] = {
         "cluster": (claim.cluster_id, order.cluster_id),

@@ -79,7 +79,7 @@ def _check_event(
                 _require(where, f"module of {name!r}", event.text("module_digest"), digest)
                 paid = event.integer("admission_credits")
                 _require(where, f"admission of {name!r}", paid, figures["admission_credits"])
-        case "result" | "belief" | "claim":
+        case "result" | "belief" | "claim" | "inference_paid":
             tally.paid[name] = tally.paid.get(name, 0) + event.integer("paid_credits")
         case "died":
             tally.died.add(name)

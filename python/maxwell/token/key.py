@@ -54,11 +54,19 @@ def node_signer(path: Path | None = None) -> Signer:
     Raises:
         ConfigError: MX1601 when the key cannot be read, made, or is not a private Ed25519 key.
     """
+    return Signer(node_key(path))
+
+
+def node_key(path: Path | None = None) -> Ed25519PrivateKey:
+    """Returns the key itself, for what is signed in another form than COSE; as `node_signer`.
+
+    Whoever signs with it puts a domain of its own before the message.
+    """
     path = key_path() if path is None else path
     try:
         if not path.exists():
             _make(path)
-        return Signer(_read(path))
+        return _read(path)
     except OSError as error:
         raise _refused(
             path,

@@ -5,7 +5,7 @@ with a new key and document it in docs/reference/receipts.md; to add a component
 free one. A reader ignores keys that it does not know, so that neither needs a new version. Keys
 are never used again for something else.
 
-Components 16 to 22 are in use.
+Components 16 to 23 are in use.
 """
 
 from __future__ import annotations
@@ -129,7 +129,21 @@ INFORMATION: Final = Component(
 OUTBOUND: Final = Component(22, "outbound", (Field(1, "requests_settled", "requests"),))
 """Outbound requests that were settled; what they cost is among the credits."""
 
-COMPONENTS: Final = (METERS, CREDITS, ENERGY, PRICES, ERASURE, INFORMATION, OUTBOUND)
+INFERENCE: Final = Component(
+    23,
+    "inference",
+    (
+        Field(1, "inferences", "inferences"),
+        Field(2, "macs", "multiplications"),
+        Field(3, "inference_uj", "uJ"),
+        Field(4, "proof_uj", "uJ"),
+        Field(5, "claims_paid", "claims"),
+        Field(6, "claims_refused", "claims"),
+    ),
+)
+"""What the host ran and proved on the process's behalf; its joules are a part of `energy_uj`."""
+
+COMPONENTS: Final = (METERS, CREDITS, ENERGY, PRICES, ERASURE, INFORMATION, OUTBOUND, INFERENCE)
 BY_KEY: Final = {component.key: component for component in COMPONENTS}
 
 PAID_IN: Final = ("leased", "rewards", "received")

@@ -10,13 +10,14 @@ use crate::artifact;
 use crate::control::{CellEvent, Spawn};
 use crate::error::{KernelError, Result};
 use crate::guest::{GuestEnd, GuestExit, GuestParts, GuestState};
+use crate::inference::Inference;
 use crate::pages::PAGE_BYTES;
 use crate::pause::PauseSlot;
 use crate::process::{Life, Prepared, Process};
 use crate::purse::{Purse, bond_credits, charge_credits};
 use crate::questions::{CHUNK_SYMBOLS_MAX, QUESTIONS_MAX, Terms, text::Text};
 use crate::rent::{RentMeter, RentRates};
-use crate::requests::{Request, RequestState};
+use crate::requests::{Asked, Request, RequestState};
 use crate::shared::{GuestShared, OUTPUT_BYTES_MAX};
 use crate::wasi::limits::OPEN_FILES_MAX;
 use crate::wasi::{Preopen, RandomSource, WasiConfig, WasiContext};
@@ -187,6 +188,7 @@ impl Cell {
             memory_bytes_max: spawn.memory_bytes_max,
         });
         state.request_terms = spawn.request_terms;
+        state.inference_terms = spawn.inference_terms.clone().map(Arc::new);
         Ok(state)
     }
 
@@ -281,7 +283,14 @@ impl Cell {
         let awaited = request.awaited;
         drop(books);
         match process.life {
-            Life::Blocked { .. } if awaited => self.wake(index),
+            Life::Blocked { until_ns } if awaited => {
+                if self.shared.is_virtual() {
+                    // It was to sleep until its timeout, and is woken before.
+                    let early = until_ns.saturating_sub(self.clock.now_ns());
+                    process.shared.slept_ns.fetch_sub(early, Relaxed);
+                }
+                self.wake(index)
+            }
             _ => Ok(()),
         }
     }
@@ -556,9 +565,25 @@ impl Cell {
         }
         if let Some(Request { id, credits, state, .. }) = &mut books.request
             && matches!(state, RequestState::Asked(_))
-            && let RequestState::Asked(data) = std::mem::replace(state, RequestState::Sent)
+            && let RequestState::Asked(asked) = std::mem::replace(state, RequestState::Sent)
         {
-            self.events.push(CellEvent::Request { pid, id: *id, credits: *credits, data });
+            let (id, credits) = (*id, *credits);
+            self.events.push(match asked {
+                Asked::Outbound(data) => CellEvent::Request { pid, id, credits, data },
+                Asked::Inference(Inference { call, number, tier, model, price_ppm, data }) => {
+                    CellEvent::Inference {
+                        pid,
+                        id,
+                        credits,
+                        price_ppm,
+                        call,
+                        number,
+                        tier,
+                        model,
+                        data,
+                    }
+                }
+            });
         }
         for (stream, output) in [1, 2].into_iter().zip(&mut books.output) {
             let (data, lost) = (std::mem::take(&mut output.kept), std::mem::take(&mut output.lost));

@@ -1,0 +1,40 @@
+/* thinker: thinks for money. Takes orders of a reward, has the model run on the buyer's input, and
+ * hands the claim in with its proof.
+ *
+ * Usage: thinker MODEL [REWARD]   (the reward's place in the process's rewards, from 0)
+ * Waits while its purse cannot cover a run, and stops when nothing is left to earn. Exit codes: 0, the errno of what failed, 1 usage. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "inference.h"
+
+int main(int argc, char **argv) {
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: thinker MODEL [REWARD]\n");
+        return 1;
+    }
+    int32_t reward = argc > 2 ? atoi(argv[2]) : 0;
+    for (;;) {
+        int32_t error = inference_next(reward);
+        if (error == -MAXWELL_EPIPE || error == -MAXWELL_EDQUOT) return 0;
+        if (error < 0) return -error;
+        int32_t length = inference_run(argv[1]);
+        if (length == -MAXWELL_EDQUOT) {
+            inference_wait();
+            continue;
+        }
+        if (length < 0) {
+            fprintf(stderr, "thinker: infer: errno %d\n", -length);
+            return -length;
+        }
+        int64_t paid = inference_deliver(inference_answer.bytes, (uint32_t)length);
+        if (paid == -MAXWELL_EDQUOT) {
+            inference_wait();
+            continue;
+        }
+        if (paid < 0) {
+            fprintf(stderr, "thinker: deliver: errno %d\n", (int)-paid);
+            return (int)-paid;
+        }
+    }
+}

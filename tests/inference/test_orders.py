@@ -1,0 +1,305 @@
+"""Goal: an order is paid once, for what was ordered, from its model's shapes, whatever guests try.
+
+Method: real claims of a real desk against the book, by hand and by a state machine.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from inference.fleet import MACS, MLP, inputs, network
+from maxwell.config import ModelConfig, RewardConfig
+from maxwell.errors import ConfigError, ProofError
+from maxwell.inference.costs import Shapes
+from maxwell.inference.desk import Desk
+from maxwell.inference.layout import pack_answer, parse_delivery
+from maxwell.inference.models import RunModel, load_models
+from maxwell.market.ledger import Ledger
+from maxwell.market.orders import TRIES_MAX, Issued, NoOrder, OrderBook, payee_id
+from maxwell.proofs.backend import to_bytes
+from maxwell.proofs.claims import SignedClaim, commit_tensor
+from maxwell.proofs.tiers import Tier
+
+pytestmark = pytest.mark.native
+
+PAYS = 1_000_000
+PRICE = -(-PAYS * MACS * 2 // 1_000_000)
+DIGEST = bytes(range(32))
+
+
+def entropy(purpose: str) -> bytes:
+    import hashlib
+
+    return hashlib.sha256(purpose.encode()).digest()
+
+
+def model() -> RunModel:
+    return RunModel(
+        name="digits",
+        digest=DIGEST.hex(),
+        hiding=False,
+        batch_max=64,
+        shapes=Shapes.of(network().proof_model),
+        network=network(),
+    )
+
+
+class Market:
+    """A book with one reward, and the desk that makes claims for it."""
+
+    def __init__(
+        self, folder: Path, *, rows: int = 8, escrow: int = 10**9, rounds: int = 1
+    ) -> None:
+        np.save(folder / "x.npy", inputs(rows))
+        self.ledger = Ledger()
+        self.ledger.mint(escrow + 1_000, line="budget")
+        self.ledger.open_sponsor("school")
+        self.ledger.fund_sponsor("school", escrow)
+        self.ledger.open_account("lab")
+        self.ledger.fund_account("lab", 1_000)
+        self.desk = Desk(Ed25519PrivateKey.generate(), entropy=entropy, interval_ppm=400_000)
+        self.book = OrderBook(
+            [
+                RewardConfig(
+                    sponsor="school",
+                    name="digits",
+                    resolver="proof",
+                    pays_credits=PAYS,
+                    options={"model": "digits", "inputs": "x.npy", "batch": 2, "rounds": rounds},
+                )
+            ],
+            self.ledger,
+            {"digits": model()},
+            base_dir=folder,
+            cluster_id=self.desk.cluster_id,
+            node_key=self.desk.node_key,
+            entropy=entropy,
+        )
+
+    def join(self, pid: int) -> None:
+        self.ledger.lease(pid, "lab", 1)
+
+    def take(self, pid: int, epoch: int = 0) -> Issued:
+        return self.book.issue(
+            pid, self.desk.process_id(pid), "digits", payee=payee_id("lab"), epoch=epoch, epochs=10
+        )
+
+    def claim(self, pid: int, issued: Issued, **changes: object) -> SignedClaim:
+        order = issued.order
+        ints = np.frombuffer(issued.input, "<i2").reshape(issued.batch, -1)
+        values: dict[str, object] = {
+            "tier": issued.tier,
+            "nonce": order.nonce,
+            "buyer_nonce": order.buyer_nonce,
+            "model_digest": DIGEST,
+            "batch": issued.batch,
+            "commitments": (commit_tensor(b"in", ints, order.buyer_nonce), bytes(32)),
+            "slice_id": 1,
+            "epoch": 0,
+            "expires_epoch": order.expires_epoch,
+            "fuel": 8,
+            "energy_uj": 100,
+            "price_ppm": order.price_ppm,
+            "payee": order.payee,
+        }
+        return self.desk.claim(pid, **{**values, **changes})[1]  # pyright: ignore[reportArgumentType]
+
+    def pay(self, pid: int, signed: SignedClaim, epoch: int = 0) -> int:
+        verified = signed.check().digest()
+        return self.book.pay(pid, signed, verified=verified, epoch=epoch).credits
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Market:
+    market = Market(tmp_path)
+    market.join(1)
+    market.join(2)
+    return market
+
+
+def test_an_order_pays_its_shapes_once(market: Market) -> None:
+    issued = market.take(1)
+    assert issued.input == to_bytes(inputs(2))
+    assert issued.price_credits == PRICE
+    signed = market.claim(1, issued, fuel=10**9, energy_uj=10**9)
+    assert market.pay(1, signed) == PRICE, "never what the claim says"
+    with pytest.raises(ProofError) as caught:
+        market.pay(1, signed)
+    assert caught.value.code == "MX1714"
+    assert market.ledger.sponsor_balance("school") == 10**9 - PRICE
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"nonce": bytes(32)}, "MX1712"),
+        ({"buyer_nonce": bytes(32)}, "MX1712"),
+        ({"model_digest": bytes(32)}, "MX1712"),
+        ({"batch": 1}, "MX1712"),
+        ({"commitments": (bytes(32), bytes(32))}, "MX1712"),
+        ({"tier": Tier.SUCCINCT}, "MX1712"),
+        ({"payee": payee_id("other")}, "MX1712"),
+        ({"price_ppm": PAYS + 1}, "MX1712"),
+        ({"expires_epoch": 0}, "MX1713"),
+    ],
+)
+def test_a_claim_about_something_else_earns_nothing(
+    market: Market, changes: dict[str, object], code: str
+) -> None:
+    issued = market.take(1)
+    with pytest.raises(ProofError) as caught:
+        market.pay(1, market.claim(1, issued, **changes), epoch=5)
+    assert caught.value.code == code
+    assert market.ledger.sponsor_balance("school") == 10**9
+    assert market.pay(1, market.claim(1, issued), epoch=5) == PRICE, "the honest one still counts"
+
+
+def test_another_processs_claim_earns_nothing(market: Market) -> None:
+    mine, other = market.take(1), market.take(2)
+    with pytest.raises(ProofError) as caught:
+        market.pay(2, market.claim(1, mine))
+    assert caught.value.code == "MX1712"
+    # Nor does a claim of one's own about the order of somebody else.
+    with pytest.raises(ProofError) as caught:
+        market.pay(2, market.claim(2, mine))
+    assert caught.value.code == "MX1712"
+    assert market.pay(2, market.claim(2, other)) == PRICE
+
+
+def test_an_expired_order_goes_to_somebody_else_under_another_nonce(market: Market) -> None:
+    first = market.take(1)
+    market.book.expire(11)
+    assert market.book.held(1) is None
+    second = market.take(2, epoch=11)
+    assert second.place == first.place
+    assert second.order.buyer_nonce == first.order.buyer_nonce, "the buyer's order is the same"
+    assert second.order.nonce != first.order.nonce
+    assert market.pay(2, market.claim(2, second), epoch=12) == PRICE
+
+
+def test_nobody_keeps_an_order_from_others_by_failing_at_it(market: Market) -> None:
+    taken = Counter(market.take(1).place for _ in range(4 * TRIES_MAX))
+    assert set(taken.values()) == {TRIES_MAX}
+    with pytest.raises(NoOrder) as caught:
+        market.take(1)
+    assert caught.value.is_final, "there is nothing for this process any more"
+    assert market.take(2).place in taken
+
+
+def test_a_proof_that_was_not_verified_pays_nothing(tmp_path: Path) -> None:
+    market = Market(tmp_path)
+    market.join(1)
+    issued = market.take(1)
+    issued.order = replace(issued.order, tier=Tier.SUCCINCT)
+    signed = market.claim(1, issued, tier=Tier.SUCCINCT)
+    with pytest.raises(ProofError) as caught:
+        market.book.pay(1, signed, verified=bytes(32), epoch=0)
+    assert caught.value.code == "MX1706"
+
+
+class Orders(RuleBasedStateMachine):
+    """Three processes that take, deliver honestly or not, expire and die in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import tempfile
+
+        self.folder = tempfile.TemporaryDirectory()
+        self.market = Market(Path(self.folder.name), rows=6, rounds=2, escrow=4 * PRICE + 7)
+        self.epoch = 0
+        self.paid: Counter[int] = Counter()
+        self.credits = 0
+        self.old: list[tuple[int, SignedClaim]] = []
+        for pid in (1, 2, 3):
+            self.market.join(pid)
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+    @rule(pid=st.integers(1, 3))
+    def take(self, pid: int) -> None:
+        try:
+            issued = self.market.take(pid, self.epoch)
+        except NoOrder:
+            return
+        assert self.paid[issued.place] == 0, "a paid order is handed out again"
+        self.old.append((pid, self.market.claim(pid, issued)))
+
+    @rule(pid=st.integers(1, 3), which=st.integers(0, 100))
+    @precondition(lambda self: self.old)
+    def deliver(self, pid: int, which: int) -> None:
+        issued = self.market.book.held(pid)
+        if issued is None:
+            return
+        maker, signed = self.old[which % len(self.old)]
+        mine = maker == pid and signed.check().statement().nonce == issued.order.nonce
+        try:
+            credits = self.market.pay(pid, signed, self.epoch)
+        except ProofError:
+            late = self.epoch > issued.order.expires_epoch
+            assert not mine or late or issued.place in self.paid
+            return
+        assert mine
+        self.paid[issued.place] += 1
+        self.credits += credits
+
+    @rule(epochs=st.integers(1, 20))
+    def wait(self, epochs: int) -> None:
+        self.epoch += epochs
+        self.market.book.expire(self.epoch)
+
+    @rule(pid=st.integers(1, 3))
+    def die(self, pid: int) -> None:
+        self.market.book.give_back(pid)
+
+    @invariant()
+    def nothing_is_paid_twice_and_nothing_is_lost(self) -> None:
+        assert all(count == 1 for count in self.paid.values())
+        ledger = self.market.ledger
+        assert ledger.sponsor_balance("school") + self.credits == 4 * PRICE + 7
+        ledger.check({})
+
+
+TestOrders = Orders.TestCase
+TestOrders.settings = settings(
+    settings.get_profile("runs"), max_examples=12, stateful_step_count=25
+)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 15, 16, 17, 30, 40])
+def test_a_delivery_comes_apart_as_it_was_packed_and_not_otherwise(cut: int) -> None:
+    whole = pack_answer(output=b"o" * 10, claim=b"c" * 8, proof=b"p" * 7)
+    given = parse_delivery(whole)
+    assert given is not None
+    assert (given.output, given.claim, given.proof) == (b"o" * 10, b"c" * 8, b"p" * 7)
+    assert parse_delivery(whole[:cut]) is None
+    assert parse_delivery(whole + b"x") is None
+    assert parse_delivery(b"\xff" * 64) is None
+
+
+def test_costs_grow_with_the_batch_and_with_the_tier() -> None:
+    shapes = Shapes.of(network().proof_model)
+    assert (shapes.macs, shapes.input_cells, shapes.output_cells) == (MACS, 64, 10)
+    for tier in Tier:
+        costs = [shapes.infer_ns(tier, batch) for batch in (1, 2, 64)]
+        assert costs == sorted(set(costs))
+    # What a cell takes in advance, fixed and by item, covers what a batch costs.
+    for batch in (1, 7, 64):
+        fixed, one = shapes.infer_ns(Tier.SUCCINCT, 0), shapes.infer_ns(Tier.SUCCINCT, 1)
+        assert fixed + batch * (one - fixed + 1) >= shapes.infer_ns(Tier.SUCCINCT, batch)
+
+
+def test_a_model_of_another_digest_is_refused(tmp_path: Path) -> None:
+    config = ModelConfig(name="digits", onnx=MLP.name, digest="0" * 64)
+    with pytest.raises(ConfigError) as caught:
+        load_models([config], MLP.parent, tmp_path)
+    assert caught.value.code == "MX1731"
