@@ -86,16 +86,37 @@ pub(crate) fn group_weights(base: E, proximity: E, count: usize) -> Vec<E> {
     weights
 }
 
-/// The factors of all rows for the combination of groups with weights `by_group`, claims weighted by
-/// `by_claim`.
-pub(crate) fn combined_factors<V>(
+/// The factors of all rows in the combination that is sent: groups with weights `by_group`, claims weighted by
+/// `by_claim`, the proximity row with the last weight, and the mask, of an element a column, with weight 1.
+pub(crate) fn all_factors<V>(
+    matrix: &Matrix,
+    all: &[Claim<V>],
+    groups: &[Group],
+    by_claim: &[E],
+    by_group: &[E],
+    random: &[E],
+) -> Vec<E> {
+    let mut factors = combined_factors(matrix, all, groups, by_claim, by_group);
+    let last = by_group[groups.len()];
+    for (factor, random) in factors.iter_mut().zip(random) {
+        *factor += last * *random;
+    }
+    if let [low, high, ..] = &mut factors[matrix.rows..] {
+        *low += E::ONE;
+        *high += E::X;
+    }
+    factors
+}
+
+/// The factors of the rows of values in the combination of groups.
+fn combined_factors<V>(
     matrix: &Matrix,
     all: &[Claim<V>],
     groups: &[Group],
     by_claim: &[E],
     by_group: &[E],
 ) -> Vec<E> {
-    let mut factors = vec![E::ZERO; matrix.rows];
+    let mut factors = vec![E::ZERO; matrix.all_rows()];
     for (group, weight) in groups.iter().zip(by_group) {
         match group {
             Group::Row { row, .. } => factors[*row] += *weight,

@@ -18,6 +18,8 @@ pub mod field;
 pub mod forward;
 pub mod freivalds;
 mod header;
+pub mod hiding;
+mod random;
 pub mod layout;
 pub mod merkle;
 pub mod mle;
@@ -33,6 +35,7 @@ mod windows;
 pub use error::{ProofError, Result};
 pub use header::{Header, Profile, Statement};
 pub use prover::{Prepared, Proof};
+pub use random::{Seed, fresh_seed};
 
 #[cfg(test)]
 mod tests;

@@ -7,20 +7,23 @@
 
 mod channel;
 mod gkr;
+mod hiding;
 mod layers;
 mod leaves;
 mod opening;
+mod padded;
 mod public;
 mod sumcheck;
 
-use channel::{Channel, Reader};
+use channel::{Channel, Reader, Value};
+pub(crate) use hiding::{lagrange, settle};
 use opening::Commitment;
 
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::forward;
-use crate::header::{Header, Statement};
+use crate::header::{Header, Profile, Statement};
 use crate::layout::{self, Column};
 
 /// Checks a proof.
@@ -33,34 +36,57 @@ pub fn verify(header: &Header, statement: &Statement<'_>, proof: &[u8]) -> Resul
     statement.check(architecture)?;
     let batch = statement.batch;
     // Every public number is in its range; the cells are needed below.
+    let transcript = statement.transcript(&header.digest());
+    if let Profile::Hiding100 { openings } = header.profile {
+        return hiding::verify(header, statement, openings, transcript, proof);
+    }
     let input = forward::padded(architecture.input(), batch, statement.input)?;
     let output = forward::padded(architecture.output(), batch, statement.output)?;
 
-    let mut reader = Reader::new(statement.transcript(&header.digest()), proof);
+    let mut reader = Reader::new(transcript, proof);
     let root = reader.receive_digest("columns root")?;
-    let found = converse(&mut reader, header, batch, &output)?;
-    let mut columns = found.columns;
-    for (tensor, point, value) in found.tensors {
-        if let Some(op) = tensor.checked_sub(1) {
-            let block = layers::output_block(architecture, batch, op)?;
-            columns.push(Claim { block, point, value });
-        } else {
-            let claimed = public::evaluate(&input, &point);
-            reader.zero(&(claimed - value), "the input is another one")?;
-        }
-    }
-    header.column_matrix(batch).verify(&mut reader, &root, &columns)?;
+    let all = converse(&mut reader, header, batch, &output)?;
+    let found = all.with_input(&mut reader, header, batch, &input)?;
+    header.column_matrix(batch).verify(&mut reader, &root, &found.columns)?;
     if !found.weights.is_empty() {
         header.weight_matrix().verify(&mut reader, &header.weight_root, &found.weights)?;
     }
     reader.finish()
 }
 
-/// The claims that remain after everything but the openings.
+/// The claims that remain for the openings.
 struct Found<V> {
     columns: Vec<Claim<V>>,
     weights: Vec<Claim<V>>,
+}
+
+/// The claims that remain after everything but the openings.
+struct All<V> {
+    found: Found<V>,
     tensors: Vec<(usize, Vec<E>, V)>,
+}
+
+impl<V: Value> All<V> {
+    /// Checks the claims on the public input, and makes those on other tensors claims on columns.
+    fn with_input<C: Channel<Value = V>>(
+        self,
+        channel: &mut C,
+        header: &Header,
+        batch: usize,
+        input: &[i16],
+    ) -> Result<Found<V>> {
+        let mut found = self.found;
+        for (tensor, point, value) in self.tensors {
+            if let Some(op) = tensor.checked_sub(1) {
+                let block = layers::output_block(&header.architecture, batch, op)?;
+                found.columns.push(Claim { block, point, value });
+            } else {
+                let claimed = V::public(public::evaluate(input, &point));
+                channel.zero(&(claimed - value), "the input is another one")?;
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Everything between the commitment and the openings.
@@ -69,7 +95,7 @@ fn converse<C: Channel>(
     header: &Header,
     batch: usize,
     output: &[i16],
-) -> Result<Found<C::Value>> {
+) -> Result<All<C::Value>> {
     let architecture = &header.architecture;
     let folding = channel.challenge();
     let alpha = channel.challenge();
@@ -90,7 +116,7 @@ fn converse<C: Channel>(
         Claim { block, point: leaves.point[..shape.1.log_size].to_vec(), value }
     };
     let columns = blocks.iter().zip(values).enumerate().map(with_point).collect();
-    Ok(Found { columns, weights: claims.weights, tensors: claims.tensors })
+    Ok(All { found: Found { columns, weights: claims.weights }, tensors: claims.tensors })
 }
 
 /// What a broken layout would be; never the proof's fault.

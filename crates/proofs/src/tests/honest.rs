@@ -14,7 +14,19 @@ fn check(model: &Model, batch: usize) -> usize {
     let header = Header::from_bytes(&prepared.header().to_bytes()).unwrap();
     let statement = Statement { batch, input: &input, output: &proof.output, context: b"context" };
     verify(&header, &statement, &proof.bytes).unwrap();
+    check_hiding(model, batch);
     proof.bytes.len()
+}
+
+fn check_hiding(model: &Model, batch: usize) {
+    let prepared =
+        Prepared::hiding(model.architecture.clone(), &model.weights, &[3; 32], 2).unwrap();
+    let input = model.input(batch, 5);
+    let proof = prepared.prove(&input, batch, b"context").unwrap();
+    assert_eq!(proof.output, model.oracle(&input, batch));
+    let header = Header::from_bytes(&prepared.header().to_bytes()).unwrap();
+    let statement = Statement { batch, input: &input, output: &proof.output, context: b"context" };
+    verify(&header, &statement, &proof.bytes).unwrap();
 }
 
 #[test]
