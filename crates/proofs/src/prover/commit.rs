@@ -274,15 +274,16 @@ fn hash_strip(
         }
     }
     let hash = if before > 0 { merkle::salted_leaf } else { merkle::leaf };
-    let leaf = |(column, leaf): (usize, &mut [u8])| {
+    let leaf = |column: usize| {
         let position = strip * STRIP + column;
+        let leaf = &mut columns[column * bytes..(column + 1) * bytes];
         leaf[..before].copy_from_slice(&salts[before * position..][..before]);
         if let Some(node) = below.get(position) {
             leaf[bytes - after..].copy_from_slice(node);
         }
         hash(leaf)
     };
-    columns.chunks_exact_mut(bytes).enumerate().map(leaf).collect()
+    (0..STRIP).map(leaf).collect()
 }
 
 /// Adds one vector to another.
