@@ -168,3 +168,25 @@ pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<(
         && layout::segments(architecture, batch).len <= limits::LEAVES;
     if fits { Ok(()) } else { Err(ProofError::InvalidData(format!("a batch of {batch}"))) }
 }
+
+/// The openings of two hiding headers that may be linked: equal but for their roots.
+pub(crate) fn check_link(old: &Header, new: &Header) -> Result<u32> {
+    match old.profile {
+        Profile::Hiding100 { openings }
+            if old.profile == new.profile && old.architecture == new.architecture =>
+        {
+            Ok(openings)
+        }
+        _ => {
+            Err(ProofError::model("a link is between two hiding registrations of one architecture"))
+        }
+    }
+}
+
+/// The transcript of the proof that two headers are of the same weights.
+pub(crate) fn link_transcript(old: &Header, new: &Header) -> Transcript {
+    let mut transcript = Transcript::new("maxwell 2026 proof model link v1");
+    transcript.absorb("old", &old.digest());
+    transcript.absorb("new", &new.digest());
+    transcript
+}

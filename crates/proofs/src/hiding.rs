@@ -1,10 +1,11 @@
 //! Sizes of the hiding mode: derived from the header and the batch alone, by prover and verifier alike.
 //!
-//! Two trees are opened at the same random places. The weights' code words have length `n_w`; those of a
-//! proof's own matrix (values, masks, pads) are at most as long, `n_a = n_w / 2^fold`, and place `q` of the
-//! first is place `q >> fold` of the second. The mask of the weights is new for every proof, so it cannot
-//! lie in their tree: its code word, of length `n_w`, hangs below the leaves of the proof's own tree, `2^fold`
-//! places a leaf, hashed one by one, so that a place that is not asked for stays hidden.
+//! All trees are opened at the same random places. The code words of the weights (of commitments from outside)
+//! have length `n_w`; those of a proof's own matrix (values, masks, pads) are at most as long, `n_a = n_w /
+//! 2^fold`, and place `q` of the first is place `q >> fold` of the second. The mask of the weights is new for
+//! every proof, so it cannot lie in their tree: its code words, of length `n_w`, hang below the leaves of the
+//! proof's own tree, `2^fold` places a leaf, hashed one by one, so that a place that is not asked for stays
+//! hidden.
 //!
 //! docs/design/proofs.md has the construction, docs/concepts/proof-of-inference.md what it costs in soundness.
 
@@ -101,16 +102,23 @@ impl Pads {
             };
         }
         next += 2 * layout::tensor_log(architecture.output(), batch) + 1;
-        // Each of two openings: rounds over the columns, a value for each group (at most one group a claim),
-        // the values of the proximity row and of the mask.
-        Self { messages: next + 2 * 2 * LOG_COLUMNS.end() + claims + 4, pairs }
+        Self { messages: next + openings_messages(2, claims), pairs }
     }
+}
+
+/// Messages of `openings` openings with so many claims, at most: rounds over the columns, a value for each group
+/// (at most one group a claim), the values of the proximity row and of the mask.
+fn openings_messages(openings: usize, claims: usize) -> usize {
+    openings * (2 * LOG_COLUMNS.end() + 2) + claims
 }
 
 /// Claims on a proof's own columns and on the weights, at most.
 fn claims(architecture: &Architecture, batch: usize) -> usize {
     let reads: usize = architecture.ops().iter().map(|op| op.reads().count()).sum();
-    layout::columns(architecture, batch).len() + reads + 1 + layout::weight_blocks(architecture).len()
+    layout::columns(architecture, batch).len()
+        + reads
+        + 1
+        + layout::weight_blocks(architecture).len()
 }
 
 /// Everything about the sizes of one hiding proof.
@@ -123,44 +131,56 @@ pub(crate) struct Plan {
     pub(crate) log_pad_columns: usize,
     /// The pads.
     pub(crate) pads: Pads,
-    /// The matrix of the weights, unless there are none; its extra rows are the mask.
-    pub(crate) weights: Option<Matrix>,
-    /// Independent queries, of both.
+    /// The matrices of the commitments that were made before the proof, with code words of one length; the
+    /// extra rows of each are its mask.
+    pub(crate) outside: Vec<Matrix>,
+    /// Independent queries, of all.
     pub(crate) queries: usize,
 }
 
 impl Plan {
     /// The sizes of a proof of a batch under a commitment to weights for `openings` openings.
     pub(crate) fn new(architecture: &Architecture, batch: usize, openings: u32) -> Result<Self> {
-        let weights = weight_matrix(architecture, openings);
-        let (queries, longest) = match &weights {
-            Some(matrix) => (matrix.queries, matrix.log_length),
-            None => (queries(1, 8), LOG_LENGTH_MAX),
-        };
+        let outside: Vec<Matrix> = weight_matrix(architecture, openings).into_iter().collect();
         let blocks: Vec<Block> =
             layout::columns(architecture, batch).iter().map(|(_, block)| *block).collect();
         let pads = Pads::count(architecture, batch, claims(architecture, batch));
+        Self::with(&blocks, &outside, &pads)
+    }
+
+    /// The sizes of a proof that two commitments are to the same weights; `None` without weights.
+    pub(crate) fn link(architecture: &Architecture, openings: u32) -> Result<Option<Self>> {
+        let Some(matrix) = weight_matrix(architecture, openings) else { return Ok(None) };
+        let blocks = layout::weight_blocks(architecture).len();
+        let pads = Pads { messages: blocks + openings_messages(3, 2 * blocks), pairs: Vec::new() };
+        Self::with(&[], &[matrix.clone(), matrix], &pads).map(Some)
+    }
+
+    fn with(blocks: &[Block], outside: &[Matrix], pads: &Pads) -> Result<Self> {
+        let (queries, longest) = match outside {
+            [matrix, ..] => (matrix.queries, matrix.log_length),
+            [] => (queries(1, 8), LOG_LENGTH_MAX),
+        };
         let mut best: Option<(usize, Self)> = None;
         for log_columns in LOG_COLUMNS {
             for log_pad_columns in 5..=log_columns.min(10) {
                 let tested = (1 << log_pad_columns) + (1 << log_columns) + queries;
                 let Some(log_length) = shortest(tested, queries, longest) else { continue };
-                let mut columns = Matrix::with_columns(&blocks, log_columns);
+                let mut columns = Matrix::with_columns(blocks, log_columns);
                 columns.message = (1 << log_columns) + queries;
                 columns.log_length = log_length;
                 columns.queries = queries;
                 columns.extra =
                     MASK_ROWS + TEST_ROWS + (2 * pads.len()).div_ceil(1 << log_pad_columns);
-                let deeper = log2_ceil(1 << longest) - log_length as usize;
-                let deeper = if weights.is_some() { deeper } else { 0 };
+                let deeper = if outside.is_empty() { 0 } else { longest - log_length };
                 let bytes = 16 * (columns.message + tested)
-                    + queries * (8 * columns.all_rows() + 32 * (log_length as usize + deeper));
+                    + queries * (8 * columns.all_rows() + 32 * (log_length + deeper) as usize);
                 let work = columns.all_rows() << log_length >> 2;
                 let plan = || Self {
                     columns,
                     log_pad_columns,
                     pads: pads.clone(),
-                    weights: weights.clone(),
+                    outside: outside.to_vec(),
                     queries,
                 };
                 if best.as_ref().is_none_or(|(cost, _)| bytes + work < *cost) {
@@ -168,7 +188,7 @@ impl Plan {
                 }
             }
         }
-        // 2^5 + 2^6 + 256 values fit a code of length 2^11 at every rate that weight_matrix gives.
+        // 2^5 + 2^6 values and the queries fit a code of length 2^11 at every rate of `weight_matrix`.
         let none = || ProofError::InvalidData("BUG: no plan for a hiding proof".into());
         best.map(|(_, plan)| plan).ok_or_else(none)
     }
@@ -206,7 +226,7 @@ impl Plan {
 
     /// log2 of the length of the words that places are drawn from.
     pub(crate) fn log_places(&self) -> u32 {
-        self.weights.as_ref().map_or(self.columns.log_length, |matrix| matrix.log_length)
+        self.outside.first().map_or(self.columns.log_length, |matrix| matrix.log_length)
     }
 
     /// log2 of the places of the weights below one leaf of the proof's own tree.
@@ -239,8 +259,8 @@ pub(crate) fn weight_matrix(architecture: &Architecture, openings: u32) -> Optio
             matrix.log_length = log_length;
             matrix.queries = count;
             matrix.extra = MASK_ROWS;
-            let bytes = 16 * matrix.message
-                + count * (8 * matrix.rows + 32 * (log_length as usize - 5));
+            let bytes =
+                16 * matrix.message + count * (8 * matrix.rows + 32 * (log_length as usize - 5));
             // Every proof encodes and hashes a mask of this length.
             let cost = bytes + (2 << log_length);
             if best.as_ref().is_none_or(|(least, _)| cost < *least) {
@@ -279,12 +299,13 @@ mod tests {
     /// ever reveals places.
     #[test]
     fn plans_keep_their_promises() {
-        let all = [models::dense(3, 2, false), models::mlp([784, 128, 64, 10]), models::everything()];
+        let all =
+            [models::dense(3, 2, false), models::mlp([784, 128, 64, 10]), models::everything()];
         for model in all {
             for (batch, openings) in [(1, 1), (1, 16), (7, 64), (3, OPENINGS_MAX)] {
                 let plan = Plan::new(&model.architecture, batch, openings).unwrap();
                 let columns = &plan.columns;
-                let weights = plan.weights.as_ref().unwrap();
+                let weights = &plan.outside[0];
                 assert!(columns.random() >= plan.queries);
                 assert!(weights.random() >= openings as usize * plan.queries);
                 let length = 1 << columns.log_length;

@@ -47,7 +47,14 @@ impl Domain {
     }
 
     /// One block of the recursion; it starts at position `first`.
-    fn descend(&self, block: &mut [F], filled: usize, positions: &[usize], first: usize, stride: usize) {
+    fn descend(
+        &self,
+        block: &mut [F],
+        filled: usize,
+        positions: &[usize],
+        first: usize,
+        stride: usize,
+    ) {
         if positions.is_empty() || block.len() < 2 {
             return;
         }

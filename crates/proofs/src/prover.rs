@@ -7,6 +7,7 @@ mod hiding;
 mod layers;
 mod leaves;
 mod opening;
+mod secrets;
 mod sumcheck;
 
 pub(crate) use channel::Tamper;
@@ -38,7 +39,7 @@ pub struct Prepared {
     weights: Committed,
     blocks: Vec<WeightBlock>,
     /// Openings of a hiding commitment by this object; whoever keeps it across processes counts as well.
-    opened: AtomicU32,
+    pub(crate) opened: AtomicU32,
 }
 
 /// Claims that the openings must prove.
@@ -178,6 +179,27 @@ impl Prepared {
             }
         };
         Ok(Proof { bytes, output })
+    }
+
+    /// Proves that `newer` is a registration of the same weights, for [`crate::verifier::verify_link`]. That
+    /// spends one opening of both.
+    ///
+    /// # Errors
+    /// [`ProofError::InvalidModel`] when the two differ in anything but the weights' commitment, or do not
+    /// hide; [`ProofError::BudgetSpent`] when an opening is missing.
+    pub fn link(&self, newer: &Self) -> Result<Vec<u8>> {
+        self.link_tampered(newer, &mut Honest)
+    }
+
+    pub(crate) fn link_tampered(&self, newer: &Self, tamper: &mut dyn Tamper) -> Result<Vec<u8>> {
+        let openings = header::check_link(&self.header, &newer.header)?;
+        let Some(plan) = Plan::link(&self.header.architecture, openings)? else {
+            return Ok(Vec::new());
+        };
+        self.spend(openings)?;
+        newer.spend(openings)?;
+        let transcript = header::link_transcript(&self.header, &newer.header);
+        hiding::link(self, newer, &plan, transcript, tamper)
     }
 
     fn prove_plain(

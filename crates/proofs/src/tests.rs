@@ -3,6 +3,8 @@
 #![allow(clippy::cast_sign_loss, reason = "small known numbers")]
 
 mod cheats;
+mod hiding;
 mod honest;
 pub(crate) mod models;
+mod simulator;
 mod statements;

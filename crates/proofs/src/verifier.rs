@@ -12,19 +12,27 @@ mod layers;
 mod leaves;
 mod opening;
 mod padded;
+mod places;
 mod public;
 mod sumcheck;
 
 use channel::{Channel, Reader, Value};
-pub(crate) use hiding::{lagrange, settle};
+#[cfg(test)]
+pub(crate) use hiding::inference;
+pub(crate) use hiding::{functional, lagrange, link_functional};
 use opening::Commitment;
+#[cfg(test)]
+pub(crate) use opening::words;
+#[cfg(test)]
+pub(crate) use places::Tested;
 
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::forward;
-use crate::header::{Header, Profile, Statement};
+use crate::header::{self, Header, Profile, Statement};
 use crate::layout::{self, Column};
+use crate::transcript::Transcript;
 
 /// Checks a proof.
 ///
@@ -32,11 +40,20 @@ use crate::layout::{self, Column};
 /// [`ProofError::Rejected`] when the proof does not convince, [`ProofError::InvalidData`] when the
 /// statement itself does not fit the model.
 pub fn verify(header: &Header, statement: &Statement<'_>, proof: &[u8]) -> Result<()> {
+    verify_with(header, statement, statement.transcript(&header.digest()), proof)
+}
+
+/// Checks a proof with challenges from this transcript.
+pub(crate) fn verify_with(
+    header: &Header,
+    statement: &Statement<'_>,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<()> {
     let architecture = &header.architecture;
     statement.check(architecture)?;
     let batch = statement.batch;
     // Every public number is in its range; the cells are needed below.
-    let transcript = statement.transcript(&header.digest());
     if let Profile::Hiding100 { openings } = header.profile {
         return hiding::verify(header, statement, openings, transcript, proof);
     }
@@ -52,6 +69,18 @@ pub fn verify(header: &Header, statement: &Statement<'_>, proof: &[u8]) -> Resul
         header.weight_matrix().verify(&mut reader, &header.weight_root, &found.weights)?;
     }
     reader.finish()
+}
+
+/// Checks that two hiding headers are of the same weights: a model that was registered again, with new
+/// randomness, is still the model.
+///
+/// # Errors
+/// [`ProofError::Rejected`] when the proof does not convince, [`ProofError::InvalidModel`] when the headers
+/// differ in more than the weights' commitment.
+pub fn verify_link(old: &Header, new: &Header, proof: &[u8]) -> Result<()> {
+    let openings = header::check_link(old, new)?;
+    let transcript = header::link_transcript(old, new);
+    hiding::verify_link(old, new, openings, transcript, proof)
 }
 
 /// The claims that remain for the openings.

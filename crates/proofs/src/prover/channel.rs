@@ -15,11 +15,18 @@ pub(crate) trait Tamper: Sync {
     fn pads(&mut self, _pads: &mut Vec<E>) {}
     /// Changes the masks of a hiding proof, row by row, before they are committed to: those of the proof's
     /// own combination and linear test, and those of the weights.
-    fn masks(&mut self, _columns: &mut [Vec<crate::field::F>], _weights: &mut [Vec<crate::field::F>]) {}
+    fn masks(
+        &mut self,
+        _columns: &mut [Vec<crate::field::F>],
+        _weights: &mut [Vec<crate::field::F>],
+    ) {
+    }
     /// Replaces the randomness of a hiding proof.
     fn seed(&mut self, _seed: &mut crate::random::Seed) {}
-    /// Replaces the functional of the linear test, as the prover knows it.
-    fn functional(&mut self, _functional: &mut [E]) {}
+    /// Changes the polynomial of the linear test, whose coefficient `tested` the verifier wants to be `target`.
+    fn test(&mut self, _polynomial: &mut [E], _tested: usize, _target: E) {}
+    /// Changes the code words of the masks of commitments from outside before they are hashed.
+    fn mask_words(&mut self, _words: &mut [Vec<crate::field::F>]) {}
     /// Changes code words (row after row) before they are hashed.
     fn code_words(&mut self, _words: &mut [crate::field::F], _length: usize) {}
     /// Changes raw bytes (roots, columns, paths) before they are written.

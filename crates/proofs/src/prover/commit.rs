@@ -155,9 +155,9 @@ impl Committed {
             domain.evaluate(word, matrix.message);
         });
         tamper.code_words(&mut encoded, length);
-        let strips = (0..length / STRIP).into_par_iter().map(|strip| {
-            hash_strip(&encoded, rows, length, strip, &salts, below)
-        });
+        let strips = (0..length / STRIP)
+            .into_par_iter()
+            .map(|strip| hash_strip(&encoded, rows, length, strip, &salts, below));
         let tree = Tree::new(strips.flatten_iter().collect());
         Self { matrix, blocks, tails, extra, encoded, salts, tree }
     }

@@ -1,164 +1,27 @@
-//! The hiding prover: pads, masks, and the linear test that settles every equation in pads at once.
-//!
-//! The construction is in docs/design/proofs.md. What must be new for every proof (pads, masks, random
-//! coefficients, salts) comes from one seed that the operating system gives and that is dropped afterwards.
-
-use rayon::prelude::*;
+//! The hiding prover: a conversation behind pads, and the linear test that settles every equation in pads at
+//! once. The construction is in docs/design/proofs.md.
 
 use super::channel::{Channel, Tamper};
-use super::commit::{Commitment, Committed, Hide};
+use super::commit::{Commitment, Committed, Data};
+use super::secrets::Secrets;
 use super::{Prepared, leaves};
+use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::field::F;
 use crate::forward::Trace;
 use crate::header::Statement;
 use crate::hiding::{MASK_ROWS, Pads, Plan};
-use crate::layout;
-use crate::merkle::{self, SALT, Tree};
+use crate::layout::{self, WeightBlock};
+use crate::mle;
 use crate::ntt::Domain;
-use crate::random::{self, Seed, Source};
 use crate::transcript::Transcript;
 use crate::verifier;
 
-/// The masks of the weights' combination: new for every proof, so in a tree of their own, below the leaves of
-/// the proof's own tree.
-struct WeightMask {
-    messages: Vec<Vec<F>>,
-    /// Salt and values of each place.
-    leaves: Vec<u8>,
-    tree: Tree,
-}
-
-/// Bytes of one place of a mask.
-const MASK_LEAF: usize = SALT + 8 * MASK_ROWS;
-
-impl WeightMask {
-    fn new(messages: Vec<Vec<F>>, log_length: u32, seed: &Seed) -> Self {
-        let domain = Domain::new(log_length);
-        let words: Vec<Vec<F>> = messages
-            .par_iter()
-            .map(|message| {
-                let mut word = message.clone();
-                word.resize(domain.size(), F::ZERO);
-                domain.evaluate(&mut word, message.len());
-                word
-            })
-            .collect();
-        let salts = random::salts(seed, "weight mask salts", domain.size());
-        let mut leaves = vec![0; domain.size() * MASK_LEAF];
-        let hashes = leaves.par_chunks_exact_mut(MASK_LEAF).enumerate().with_min_len(256);
-        let hashes = hashes.map(|(place, leaf)| {
-            leaf[..SALT].copy_from_slice(&salts[place * SALT..][..SALT]);
-            for (row, word) in words.iter().enumerate() {
-                leaf[SALT + 8 * row..][..8].copy_from_slice(&word[place].to_u64().to_le_bytes());
-            }
-            merkle::mask_leaf(leaf)
-        });
-        let tree = Tree::new(hashes.collect());
-        Self { messages, leaves, tree }
-    }
-}
-
-/// Everything random of one proof, and what it is committed to.
-struct Secrets {
-    pads: Vec<E>,
-    columns: Committed,
-    weights: Option<WeightMask>,
-}
-
-impl Secrets {
-    fn new(
-        prepared: &Prepared,
-        plan: &Plan,
-        trace: &Trace,
-        batch: usize,
-        tamper: &mut dyn Tamper,
-    ) -> Result<Self> {
-        let mut seed = random::fresh_seed()?;
-        tamper.seed(&mut seed);
-        let mut pads = pads(&plan.pads, &mut Source::new(&seed, "pads"));
-        tamper.pads(&mut pads);
-        let matrix = &plan.columns;
-        let mut own = masks(plan, &mut Source::new(&seed, "masks"));
-        let mut source = Source::new(&seed, "weight mask");
-        let weights = plan.weights.as_ref();
-        let mut of_weights: Vec<Vec<F>> = weights.map_or_else(Vec::new, |matrix| {
-            (0..MASK_ROWS).map(|_| source.elements(matrix.message)).collect()
-        });
-        tamper.masks(&mut own, &mut of_weights);
-        let weights =
-            weights.map(|matrix| WeightMask::new(of_weights, matrix.log_length, &seed));
-        let below = weights.as_ref().map_or(&[][..], |mask| mask.tree.level(plan.fold()));
-        own.extend(pad_rows(plan, &pads, &mut Source::new(&seed, "pad tails")));
-        let blocks = layout::columns(&prepared.header.architecture, batch);
-        let data = blocks.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
-        let hide = Hide { seed: &seed, label: "columns", extra: own, below };
-        let columns = Committed::new(matrix.clone(), data, Some(hide), tamper);
-        Ok(Self { pads, columns, weights })
-    }
-}
-
-/// Random pads, with the products that belong to them.
-fn pads(layout: &Pads, source: &mut Source) -> Vec<E> {
-    let mut pads = vec![E::ZERO; layout.len()];
-    for pad in &mut pads[..layout.messages] {
-        *pad = source.extension();
-    }
-    let random = layout.random_factors();
-    for index in random {
-        pads[index] = source.extension();
-    }
-    let half = Domain::new(layout.log_half());
-    let whole = Domain::new(layout.log_half() + 1);
-    // Both polynomials of factors, by their values on the small domain, then on the large one.
-    let on_whole = [0, 1].map(|side| {
-        let mut values: Vec<E> = layout.pairs.iter().map(|pair| pads[pair[side]]).collect();
-        values.push(pads[random[side]]);
-        values.resize(half.size(), E::ZERO);
-        let of = |coordinate: fn(&E) -> F| {
-            let mut word: Vec<F> = values.iter().map(coordinate).collect();
-            half.interpolate(&mut word);
-            word.resize(whole.size(), F::ZERO);
-            whole.evaluate(&mut word, half.size());
-            word
-        };
-        (of(|e| e.0), of(|e| e.1))
-    });
-    let [u, v] = &on_whole;
-    let at = |word: &(Vec<F>, Vec<F>), place: usize| E(word.0[place], word.1[place]);
-    for index in 0..=layout.pairs.len() {
-        pads[layout.product(index)] = at(u, index) * at(v, index);
-    }
-    for place in half.size()..whole.size() {
-        pads[layout.odd() + place - half.size()] = at(u, place) * at(v, place);
-    }
-    pads
-}
-
-/// Messages of the masks of a proof's own matrix: of its combination, then of the linear test.
-fn masks(plan: &Plan, source: &mut Source) -> Vec<Vec<F>> {
-    let mut rows: Vec<Vec<F>> = (0..plan.first_pad_row() - plan.columns.rows)
-        .map(|_| source.elements(plan.columns.message))
-        .collect();
-    // The mask of the linear test must not change the coefficient that is tested:
-    // m_0 + X^(P − 1)·m_1 has m_0[P − 1] + m_1[0] there.
-    let place = plan.pad_columns() - 1;
-    for coordinate in [0, 1] {
-        rows[MASK_ROWS + coordinate][place] = -rows[MASK_ROWS + 2 + coordinate][0];
-    }
-    rows
-}
-
-/// Messages of the rows of pads.
-fn pad_rows(plan: &Plan, pads: &[E], source: &mut Source) -> Vec<Vec<F>> {
-    let mut cells: Vec<F> = pads.iter().flat_map(|pad| [pad.0, pad.1]).collect();
-    cells.resize(plan.pad_rows() * plan.pad_columns(), F::ZERO);
-    let row = |values: &[F]| {
-        let random = source.elements(plan.columns.message - values.len());
-        [values, &random].concat()
-    };
-    cells.chunks_exact(plan.pad_columns()).map(row).collect()
+/// Claims on a proof's own blocks, and on each commitment from outside.
+pub(super) struct Claimed {
+    pub(super) columns: Vec<Claim<E>>,
+    pub(super) outside: Vec<Vec<Claim<E>>>,
 }
 
 /// Proves a statement so that the proof tells nothing but the statement.
@@ -170,19 +33,96 @@ pub(super) fn prove(
     transcript: Transcript,
     tamper: &mut dyn Tamper,
 ) -> Result<Vec<u8>> {
-    let secrets = Secrets::new(prepared, plan, trace, statement.batch, tamper)?;
+    let header = &prepared.header;
+    let blocks = layout::columns(&header.architecture, statement.batch);
+    let values = blocks.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
+    let outside: Vec<&Committed> = plan.outside.iter().map(|_| &prepared.weights).collect();
     let again = transcript.clone();
+    session(
+        plan,
+        values,
+        &outside,
+        transcript,
+        tamper,
+        |channel| {
+            let claims = prepared.converse(channel, trace, statement.batch);
+            Claimed { columns: claims.columns, outside: vec![claims.weights] }
+        },
+        |proof| verifier::functional(header, statement, plan, again, proof),
+    )
+}
+
+/// Proves that two registrations are of the same weights: both have the same value at a random point of every
+/// block.
+pub(super) fn link(
+    old: &Prepared,
+    new: &Prepared,
+    plan: &Plan,
+    transcript: Transcript,
+    tamper: &mut dyn Tamper,
+) -> Result<Vec<u8>> {
+    let again = transcript.clone();
+    session(
+        plan,
+        Vec::new(),
+        &[&old.weights, &new.weights],
+        transcript,
+        tamper,
+        |channel| {
+            let blocks = layout::weight_blocks(&old.header.architecture);
+            let mut claims = Vec::with_capacity(blocks.len());
+            for (block, (name, shape)) in blocks.iter().enumerate() {
+                let point = channel.challenges(shape.log_size);
+                let value = match name {
+                    WeightBlock::Weights(op) => {
+                        super::layers::evaluate(&old.packed[*op].weights, &point)
+                    }
+                    WeightBlock::Bias(op) => {
+                        let bias = old.packed[*op].bias.iter().map(|bias| E::from_i64(*bias));
+                        mle::evaluate(&bias.collect::<Vec<_>>(), &point)
+                    }
+                };
+                claims.push(Claim { block, point, value });
+            }
+            channel.send("weights", claims.iter().map(|claim| claim.value).collect());
+            Claimed { columns: Vec::new(), outside: vec![claims.clone(), claims] }
+        },
+        |proof| verifier::link_functional(&old.header, plan, again, proof),
+    )
+}
+
+/// A hiding proof: commits, talks, opens, tests. `functional` tells, from the messages so far, which linear form
+/// in pads is tested: the verifier's own code says so.
+fn session(
+    plan: &Plan,
+    values: Vec<Data>,
+    outside: &[&Committed],
+    transcript: Transcript,
+    tamper: &mut dyn Tamper,
+    talk: impl FnOnce(&mut Channel<'_>) -> Claimed,
+    functional: impl FnOnce(&[u8]) -> Result<(Vec<E>, E)>,
+) -> Result<Vec<u8>> {
+    let secrets = Secrets::new(plan, values, tamper)?;
     let mut channel = Channel::new(transcript, tamper);
     channel.send_bytes("columns root", &secrets.columns.root());
     channel.hide(secrets.pads[..plan.pads.messages].to_vec());
-    let claims = prepared.converse(&mut channel, trace, statement.batch);
+    let claims = talk(&mut channel);
     secrets.columns.open(&mut channel, &claims.columns, &[]);
-    if let Some(mask) = &secrets.weights {
-        prepared.weights.open(&mut channel, &claims.weights, &mask.messages);
+    let masks = secrets.masks.as_ref().map_or(&[][..], |masks| &masks.messages);
+    let each = outside.iter().zip(&claims.outside).zip(masks.chunks_exact(MASK_ROWS));
+    for ((committed, claims), masks) in each {
+        committed.open(&mut channel, claims, masks);
     }
     send_factors(&mut channel, &plan.pads, &secrets.pads);
-    test(&mut channel, prepared, plan, &secrets, statement, again);
-    reveal(&mut channel, prepared, plan, &secrets);
+    // The challenge that combines the equations; the functional below draws it again.
+    let _ = channel.challenge();
+    // It fails on messages that are none, and then it does not matter what is sent.
+    let (mut functional, target) = functional(&channel.proof).unwrap_or_default();
+    functional.resize(plan.pads.len(), E::ZERO);
+    let mut polynomial = test(plan, &secrets, &functional);
+    channel.tamper.test(&mut polynomial, plan.pad_columns() - 1, target);
+    channel.send_clear("linear test", polynomial);
+    reveal(&mut channel, plan, &secrets, outside);
     Ok(channel.finish())
 }
 
@@ -198,23 +138,9 @@ fn send_factors(channel: &mut Channel<'_>, layout: &Pads, pads: &[E]) {
     channel.send_clear("factors of products", vec![value(0), value(1)]);
 }
 
-/// Sends the polynomial of the linear test: Σ over rows of pads of row · functional, plus the mask.
-fn test(
-    channel: &mut Channel<'_>,
-    prepared: &Prepared,
-    plan: &Plan,
-    secrets: &Secrets,
-    statement: &Statement<'_>,
-    again: Transcript,
-) {
-    // Which functional it is, the verifier's own code says. It fails on messages that are none, and then it
-    // does not matter what is sent.
-    let _ = channel.challenge();
-    let settled = verifier::settle(&prepared.header, statement, plan, again, &channel.proof);
-    let mut functional = settled.map_or_else(|_| Vec::new(), |settled| settled.functional);
-    functional.resize(plan.pads.len(), E::ZERO);
-    channel.tamper.functional(&mut functional);
-    let reversed = plan.reversed_rows(&functional);
+/// The polynomial of the linear test: Σ over rows of pads of row · functional, plus the mask.
+fn test(plan: &Plan, secrets: &Secrets, functional: &[E]) -> Vec<E> {
+    let reversed = plan.reversed_rows(functional);
 
     let log_size = layout::log2_ceil(plan.test_length()) as u32;
     let domain = Domain::new(log_size);
@@ -250,18 +176,18 @@ fn test(
     }
     let [low, high] = &coordinates;
     let all = low.iter().zip(high).take(plan.test_length());
-    channel.send_clear("linear test", all.map(|(low, high)| E(*low, *high)).collect());
+    all.map(|(low, high)| E(*low, *high)).collect()
 }
 
-/// Shows both trees at the same random places.
-fn reveal(channel: &mut Channel<'_>, prepared: &Prepared, plan: &Plan, secrets: &Secrets) {
+/// Shows all trees at the same random places.
+fn reveal(channel: &mut Channel<'_>, plan: &Plan, secrets: &Secrets, outside: &[&Committed]) {
     let places = channel.transcript.positions(plan.queries, plan.log_places());
-    if let Some(mask) = &secrets.weights {
-        prepared.weights.reveal(channel, &places);
+    for committed in outside {
+        committed.reveal(channel, &places);
+    }
+    if let Some(masks) = &secrets.masks {
         for place in &places {
-            let leaf = mask.leaves[place * MASK_LEAF..][..MASK_LEAF].to_vec();
-            let branch = mask.tree.branch(*place, plan.fold());
-            channel.send_last("mask", [leaf, branch.concat()].concat());
+            channel.send_last("mask", masks.reveal(*place, plan.fold()));
         }
     }
     let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();

@@ -70,6 +70,12 @@ impl<'a> Reader<'a> {
         Self { transcript, proof }
     }
 
+    /// Bytes not yet read.
+    #[cfg(test)]
+    pub(crate) fn remaining(&self) -> usize {
+        self.proof.len()
+    }
+
     /// The next bytes, not hashed.
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (head, tail) = self

@@ -14,14 +14,17 @@
 use super::channel::Reader;
 use super::opening::{self, Opened};
 use super::padded::{Padded, PaddedReader};
+use super::places::{self, Tested};
 use super::{Found, channel::Channel, converse};
+use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::{E, inverses};
 use crate::field::F;
 use crate::forward;
 use crate::header::{Header, Statement};
-use crate::hiding::{MASK_ROWS, Pads, Plan};
-use crate::merkle::{self, Digest, SALT};
+use crate::hiding::{Pads, Plan};
+use crate::layout;
+use crate::merkle::Digest;
 use crate::ntt::Domain;
 use crate::transcript::Transcript;
 
@@ -30,37 +33,36 @@ pub(crate) struct Settled<'a> {
     /// Reads on, behind the challenge of the equations.
     pub(crate) reader: Reader<'a>,
     /// Root of the proof's own tree.
-    pub(crate) root: Digest,
+    root: Digest,
     /// One element a pad.
     pub(crate) functional: Vec<E>,
     /// What the functional must give.
     pub(crate) target: E,
-    /// The combinations that the columns must fit.
+    /// The combination that the proof's own columns must fit.
     pub(crate) columns: Opened,
-    pub(crate) weights: Option<Opened>,
+    /// The same of each commitment from outside.
+    pub(crate) outside: Vec<Opened>,
 }
 
-/// Reads the conversation: everything up to the polynomial of the linear test. Decides nothing.
-pub(crate) fn settle<'a>(
-    header: &Header,
-    statement: &Statement<'_>,
+/// Claims on a proof's own blocks, and on each commitment from outside.
+type Claimed = (Vec<Claim<Padded>>, Vec<Vec<Claim<Padded>>>);
+
+/// Reads everything up to the polynomial of the linear test. Decides nothing.
+fn settle<'a>(
     plan: &'a Plan,
     transcript: Transcript,
     proof: &'a [u8],
+    talk: impl FnOnce(&mut PaddedReader<'a>) -> Result<Claimed>,
 ) -> Result<Settled<'a>> {
-    let (batch, architecture) = (statement.batch, &header.architecture);
-    let input = forward::padded(architecture.input(), batch, statement.input)?;
-    let output = forward::padded(architecture.output(), batch, statement.output)?;
     let mut reader = Reader::new(transcript, proof);
     let root = reader.receive_digest("columns root")?;
     let mut channel = PaddedReader::new(reader, &plan.pads);
-    let found = converse(&mut channel, header, batch, &output)?;
-    let Found { columns, weights } = found.with_input(&mut channel, header, batch, &input)?;
-    let columns = opening::argue(&mut channel, &plan.columns, &columns)?;
-    let weights = match &plan.weights {
-        Some(matrix) => Some(opening::argue(&mut channel, matrix, &weights)?),
-        None => None,
-    };
+    let (own, claims) = talk(&mut channel)?;
+    let columns = opening::argue(&mut channel, &plan.columns, &own)?;
+    let mut outside = Vec::with_capacity(claims.len());
+    for (matrix, claims) in plan.outside.iter().zip(&claims) {
+        outside.push(opening::argue(&mut channel, matrix, claims)?);
+    }
     if !channel.is_complete() {
         return Err(ProofError::Rejected("BUG: a product that was not asked for"));
     }
@@ -70,7 +72,113 @@ pub(crate) fn settle<'a>(
     for (equation, power) in channel.equations.iter().zip(factor.powers(channel.equations.len())) {
         equation.collect(power, &mut functional, &mut target);
     }
-    Ok(Settled { reader: channel.reader, root, functional, target, columns, weights })
+    Ok(Settled { reader: channel.reader, root, functional, target, columns, outside })
+}
+
+/// The conversation about a statement.
+pub(crate) fn inference<'a>(
+    header: &Header,
+    statement: &Statement<'_>,
+    plan: &'a Plan,
+    transcript: Transcript,
+    proof: &'a [u8],
+) -> Result<Settled<'a>> {
+    let (batch, architecture) = (statement.batch, &header.architecture);
+    let input = forward::padded(architecture.input(), batch, statement.input)?;
+    let output = forward::padded(architecture.output(), batch, statement.output)?;
+    settle(plan, transcript, proof, |channel| {
+        let found = converse(channel, header, batch, &output)?;
+        let Found { columns, weights } = found.with_input(channel, header, batch, &input)?;
+        Ok((columns, vec![weights]))
+    })
+}
+
+/// The conversation about two registrations: one value of each block, claimed of both.
+fn same_weights<'a>(
+    header: &Header,
+    plan: &'a Plan,
+    transcript: Transcript,
+    proof: &'a [u8],
+) -> Result<Settled<'a>> {
+    settle(plan, transcript, proof, |channel| {
+        let blocks = layout::weight_blocks(&header.architecture);
+        let points: Vec<Vec<E>> =
+            blocks.iter().map(|(_, shape)| channel.challenges(shape.log_size)).collect();
+        let values = channel.receive("weights", blocks.len())?;
+        let claims = points.into_iter().zip(values).enumerate();
+        let claims: Vec<Claim<Padded>> =
+            claims.map(|(block, (point, value))| Claim { block, point, value }).collect();
+        Ok((Vec::new(), vec![claims.clone(), claims]))
+    })
+}
+
+/// The functional that the linear test of a proof is about, and what it must give: for the prover.
+pub(crate) fn functional(
+    header: &Header,
+    statement: &Statement<'_>,
+    plan: &Plan,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<(Vec<E>, E)> {
+    let settled = inference(header, statement, plan, transcript, proof)?;
+    Ok((settled.functional, settled.target))
+}
+
+/// The same of a link.
+pub(crate) fn link_functional(
+    header: &Header,
+    plan: &Plan,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<(Vec<E>, E)> {
+    let settled = same_weights(header, plan, transcript, proof)?;
+    Ok((settled.functional, settled.target))
+}
+
+/// Checks a hiding proof of a statement.
+pub(super) fn verify(
+    header: &Header,
+    statement: &Statement<'_>,
+    openings: u32,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<()> {
+    let plan = Plan::new(&header.architecture, statement.batch, openings)?;
+    let settled = inference(header, statement, &plan, transcript, proof)?;
+    settled.finish(&plan, &[header.weight_root])
+}
+
+/// Checks a proof that two headers are of the same weights.
+pub(super) fn verify_link(
+    old: &Header,
+    new: &Header,
+    openings: u32,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<()> {
+    let Some(plan) = Plan::link(&old.architecture, openings)? else {
+        // Without weights there is one registration only.
+        let same = proof.is_empty() && old.weight_root == new.weight_root;
+        return if same { Ok(()) } else { Err(ProofError::Rejected("another empty model")) };
+    };
+    let settled = same_weights(old, &plan, transcript, proof)?;
+    settled.finish(&plan, &[old.weight_root, new.weight_root])
+}
+
+impl Settled<'_> {
+    /// Checks the linear test and all columns.
+    fn finish(self, plan: &Plan, roots: &[Digest]) -> Result<()> {
+        let Self { mut reader, root, functional, target, columns, outside } = self;
+        let test = reader.elements("linear test", plan.test_length())?;
+        if test.get(plan.pad_columns() - 1) != Some(&target) {
+            return Err(ProofError::Rejected("an equation behind pads is false"));
+        }
+        let places = reader.transcript.positions(plan.queries, plan.log_places());
+        let below = places::check_outside(&mut reader, plan, roots, &outside, &places)?;
+        let tested = Tested::new(plan, &functional);
+        places::check_columns(&mut reader, plan, &root, &columns, &tested, &test, &places, &below)?;
+        reader.finish()
+    }
 }
 
 /// The products of pads are products: one random place of two polynomials of factors and one of products.
@@ -105,141 +213,4 @@ pub(crate) fn lagrange(log_size: u32, at: E) -> Option<Vec<E>> {
     let factor = (at.pow(size as u64) - E::ONE).scale(scale);
     let inverses = inverses(&distances)?;
     Some(points.iter().zip(inverses).map(|(x, inverse)| (factor * inverse).scale(*x)).collect())
-}
-
-/// Checks a hiding proof.
-pub(super) fn verify(
-    header: &Header,
-    statement: &Statement<'_>,
-    openings: u32,
-    transcript: Transcript,
-    proof: &[u8],
-) -> Result<()> {
-    let plan = Plan::new(&header.architecture, statement.batch, openings)?;
-    let settled = settle(header, statement, &plan, transcript, proof)?;
-    let Settled { mut reader, root, functional, target, columns, weights } = settled;
-    let test = reader.elements("linear test", plan.test_length())?;
-    if test.get(plan.pad_columns() - 1) != Some(&target) {
-        return Err(ProofError::Rejected("an equation behind pads is false"));
-    }
-    let places = reader.transcript.positions(plan.queries, plan.log_places());
-    let below = match (&plan.weights, weights) {
-        (Some(matrix), Some(opened)) => {
-            check_weights(&mut reader, &plan, matrix, header, &opened, &places)?
-        }
-        _ => Vec::new(),
-    };
-    let tested = Tested::new(&plan, &functional, &test);
-    check_columns(&mut reader, &plan, &root, &columns, &tested, &places, &below)?;
-    reader.finish()
-}
-
-/// Reads the weights' columns and their mask at the places. Gives for each place the node that its leaf of the
-/// mask hangs below.
-fn check_weights(
-    reader: &mut Reader<'_>,
-    plan: &Plan,
-    matrix: &crate::params::Matrix,
-    header: &Header,
-    opened: &Opened,
-    places: &[usize],
-) -> Result<Vec<Digest>> {
-    let (values, masks) = opened.factors.split_at(matrix.rows);
-    let mut sums = Vec::with_capacity(places.len());
-    let mut leaves = Vec::with_capacity(places.len());
-    for _ in places {
-        let bytes = reader.take(SALT + 8 * matrix.rows)?;
-        leaves.push(merkle::salted_leaf(bytes));
-        sums.push(opening::combine(&bytes[SALT..], values)?);
-    }
-    let log_length = matrix.log_length;
-    let found = merkle::root_of(log_length, places, &leaves, || reader.take_digest());
-    if found != Some(header.weight_root) {
-        return Err(ProofError::Rejected("a column is not in the commitment"));
-    }
-    let words = opened.words(log_length, places);
-    let mut nodes = Vec::with_capacity(places.len());
-    for ((place, sum), word) in places.iter().zip(sums).zip(words) {
-        let bytes = reader.take(SALT + 8 * MASK_ROWS)?;
-        if sum + opening::combine(&bytes[SALT..], masks)? != word {
-            return Err(ProofError::Rejected("a column does not fit the combination"));
-        }
-        let leaf = merkle::mask_leaf(bytes);
-        let node = merkle::climb(leaf, *place, plan.fold(), || reader.take_digest());
-        nodes.push(node.ok_or(ProofError::Rejected("the proof ends early"))?);
-    }
-    Ok(nodes)
-}
-
-/// The linear test, ready for many places.
-struct Tested<'a> {
-    plan: &'a Plan,
-    /// For each coefficient, one element a row of pads.
-    coefficients: Vec<Vec<E>>,
-    test: &'a [E],
-}
-
-impl<'a> Tested<'a> {
-    fn new(plan: &'a Plan, functional: &[E], test: &'a [E]) -> Self {
-        Self { plan, coefficients: plan.reversed_rows(functional), test }
-    }
-
-    /// Whether a column fits: test(x) = Σ functional(x)·row + m_0 + x^(P − 1)·m_1.
-    fn holds(&self, x: F, word: E, column: &[F]) -> bool {
-        let (masks, pads) = column.split_at(self.plan.first_pad_row());
-        let [.., a, b, c, d] = masks else { return false };
-        let powers: Vec<F> = std::iter::successors(Some(F::ONE), |power| Some(*power * x))
-            .take(self.plan.pad_columns())
-            .collect();
-        let last = powers.last().copied().unwrap_or(F::ONE);
-        let mut sum = E(*a, *b) + E(*c, *d).scale(last);
-        for (row, value) in self.coefficients.iter().zip(pads) {
-            let terms = row.iter().zip(&powers).map(|(factor, power)| factor.scale(*power));
-            sum += terms.sum::<E>().scale(*value);
-        }
-        sum == word
-    }
-}
-
-/// Reads the columns of the proof's own matrix and compares them with the combination and the linear test.
-fn check_columns(
-    reader: &mut Reader<'_>,
-    plan: &Plan,
-    root: &Digest,
-    opened: &Opened,
-    tested: &Tested<'_>,
-    places: &[usize],
-    below: &[Digest],
-) -> Result<()> {
-    let matrix = &plan.columns;
-    let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();
-    own.dedup();
-    let words = opened.words(matrix.log_length, &own);
-    let tests = opening::words(tested.test, matrix.log_length, &own);
-    let domain = Domain::new(matrix.log_length);
-    let mut leaves = Vec::with_capacity(own.len());
-    for ((place, word), test) in own.iter().zip(words).zip(tests) {
-        let bytes = reader.take(SALT + 8 * matrix.all_rows())?;
-        let column = opening::column(&bytes[SALT..])?;
-        if opening::inner(&column, &opened.factors) != word {
-            return Err(ProofError::Rejected("a column does not fit the combination"));
-        }
-        if !tested.holds(domain.point(*place), test, &column) {
-            return Err(ProofError::Rejected("a column does not fit the linear test"));
-        }
-        let mut nodes = places.iter().zip(below).filter(|(q, _)| **q >> plan.fold() == *place);
-        let mut leaf = bytes.to_vec();
-        if let Some((_, node)) = nodes.next() {
-            if nodes.any(|(_, other)| other != node) {
-                return Err(ProofError::Rejected("a mask is not in the commitment"));
-            }
-            leaf.extend_from_slice(node);
-        }
-        leaves.push(merkle::salted_leaf(&leaf));
-    }
-    let found = merkle::root_of(matrix.log_length, &own, &leaves, || reader.take_digest());
-    if found != Some(*root) {
-        return Err(ProofError::Rejected("a column is not in the commitment"));
-    }
-    Ok(())
 }
