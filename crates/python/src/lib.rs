@@ -28,5 +28,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<proofs::ProofModel>()?;
     module.add_function(wrap_pyfunction!(proofs::proof_verify, module)?)?;
     module.add_function(wrap_pyfunction!(proofs::proof_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(proofs::proof_verify_link, module)?)?;
     Ok(())
 }
