@@ -12,6 +12,7 @@
 )]
 
 mod claims;
+mod dot;
 mod error;
 pub mod extension;
 pub mod field;

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::channel::{Channel, Tamper};
 use crate::claims::Claim;
+use crate::dot;
 use crate::extension::E;
 use crate::field::F;
 use crate::merkle::{self, Digest, Tree};
@@ -226,19 +227,10 @@ impl Committed {
         let (factors, behind) = factors.split_at(self.matrix.rows);
         let mut out = vec![E::ZERO; width];
         out.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
-            let from = piece * PIECE;
-            let rows = self.tails.chunks_exact(width).zip(factors);
-            for (row, factor) in rows {
-                for (sum, value) in out.iter_mut().zip(&row[from..]) {
-                    *sum += factor.scale(*value);
-                }
-            }
-            for (message, factor) in extra.iter().zip(behind) {
-                let message = message.get(self.matrix.columns() + from..).unwrap_or_default();
-                for (sum, value) in out.iter_mut().zip(message) {
-                    *sum += factor.scale(*value);
-                }
-            }
+            let rows = self.tails.chunks_exact(width).zip(factors.iter().copied());
+            dot::combine(rows, piece * PIECE, out);
+            let extra = extra.iter().map(Vec::as_slice).zip(behind.iter().copied());
+            dot::combine(extra, self.matrix.columns() + piece * PIECE, out);
         });
         out
     }

@@ -181,6 +181,8 @@ fn test(plan: &Plan, secrets: &Secrets, functional: &[E]) -> Vec<E> {
 
 /// Shows all trees at the same random places.
 fn reveal(channel: &mut Channel<'_>, plan: &Plan, secrets: &Secrets, outside: &[&Committed]) {
+    // The verifier compares two things of each column at once.
+    let _ = channel.challenge();
     let places = channel.transcript.positions(plan.queries, plan.log_places());
     for committed in outside {
         committed.reveal(channel, &places);

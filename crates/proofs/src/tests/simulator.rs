@@ -82,6 +82,7 @@ impl Simulator {
         proof.extend(test.iter().flat_map(|element| element.to_bytes()));
         settled.reader.elements("linear test", test.len()).unwrap();
 
+        let _ = settled.reader.transcript.challenge();
         // The places are known; so everything else is made to fit.
         let places = settled.reader.transcript.positions(plan.queries, plan.log_places());
         let columns: Vec<Vec<F>> = places.iter().map(|_| self.elements(matrix.rows)).collect();

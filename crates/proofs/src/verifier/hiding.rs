@@ -8,7 +8,8 @@
 //! (3) The linear test: let δ = (1 − ρ)/2, where ρ belongs to the longest polynomial, that of the test. The
 //! proximity row covers all rows, so outside of δn places they agree with polynomials of their degree. If the
 //! sent polynomial is not Σ row · functional + mask of those, the two agree on at most ρn places, and a query
-//! misses with at most ρ + δ = (1 + ρ)/2. If it is, its coefficient is that of the mask, fixed before the
+//! misses with at most ρ + δ = (1 + ρ)/2. (It is compared together with the combination, by one more challenge:
+//! a place where either is wrong passes with 1/|E|, so that all n places cost n/|E|.) If it is, its coefficient is that of the mask, fixed before the
 //! challenge of (2), plus the value of the functional; so a mask with a sum of its own gains nothing.
 
 use super::channel::Reader;
@@ -173,10 +174,21 @@ impl Settled<'_> {
         if test.get(plan.pad_columns() - 1) != Some(&target) {
             return Err(ProofError::Rejected("an equation behind pads is false"));
         }
+        let both = reader.transcript.challenge();
         let places = reader.transcript.positions(plan.queries, plan.log_places());
         let below = places::check_outside(&mut reader, plan, roots, &outside, &places)?;
         let tested = Tested::new(plan, &functional);
-        places::check_columns(&mut reader, plan, &root, &columns, &tested, &test, &places, &below)?;
+        places::check_columns(
+            &mut reader,
+            plan,
+            &root,
+            &columns,
+            &tested,
+            &test,
+            both,
+            &places,
+            &below,
+        )?;
         reader.finish()
     }
 }

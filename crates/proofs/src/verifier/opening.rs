@@ -13,6 +13,7 @@
 use super::channel::{Channel, Reader, Value};
 use super::sumcheck;
 use crate::claims::{self, Claim, Group};
+use crate::dot::dot;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::field::F;
@@ -46,6 +47,21 @@ impl Opened {
     /// The code word of the combination at some positions.
     pub(crate) fn words(&self, log_length: u32, positions: &[usize]) -> Vec<E> {
         words(&self.combination, log_length, positions)
+    }
+
+    /// The same of the combination plus `factor` times a longer vector.
+    pub(crate) fn words_with(
+        &self,
+        factor: E,
+        longer: &[E],
+        log_length: u32,
+        positions: &[usize],
+    ) -> Vec<E> {
+        let mut sum: Vec<E> = longer.iter().map(|element| *element * factor).collect();
+        for (sum, element) in sum.iter_mut().zip(&self.combination) {
+            *sum += *element;
+        }
+        words(&sum, log_length, positions)
     }
 }
 
@@ -113,14 +129,9 @@ pub(crate) fn column(bytes: &[u8]) -> Result<Vec<F>> {
     column.ok_or(ProofError::Rejected("a column that is not canonical"))
 }
 
-/// Σ factor · value.
-pub(crate) fn inner(column: &[F], factors: &[E]) -> E {
-    column.iter().zip(factors).map(|(value, factor)| factor.scale(*value)).sum()
-}
-
 /// The combination of a column.
 pub(crate) fn combine(bytes: &[u8], factors: &[E]) -> Result<E> {
-    Ok(inner(&column(bytes)?, factors))
+    Ok(dot(factors, &column(bytes)?))
 }
 
 /// Opens random columns and compares each with the code word of the combination.

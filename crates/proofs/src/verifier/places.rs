@@ -3,6 +3,7 @@
 
 use super::channel::Reader;
 use super::opening::{self, Opened};
+use crate::dot::dot;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::field::F;
@@ -46,7 +47,7 @@ pub(super) fn check_outside(
         let each = values.chunks_exact(MASK_ROWS).zip(plan.outside.iter().zip(opened));
         for ((mask, (matrix, opened)), missing) in each.zip(&missing) {
             let factors = opened.factors.get(matrix.rows..).unwrap_or_default();
-            if missing.get(index) != Some(&opening::inner(mask, factors)) {
+            if missing.get(index) != Some(&dot(factors, mask)) {
                 return Err(ProofError::Rejected("a column does not fit the combination"));
             }
         }
@@ -77,17 +78,15 @@ impl<'a> Tested<'a> {
             .take(self.plan.pad_columns())
             .collect();
         let last = powers.last().copied().unwrap_or(F::ONE);
-        let mut sum = E(*a, *b) + E(*c, *d).scale(last);
-        for (row, value) in self.coefficients.iter().zip(pads) {
-            let terms = row.iter().zip(&powers).map(|(factor, power)| factor.scale(*power));
-            sum += terms.sum::<E>().scale(*value);
-        }
-        sum
+        let rows = self.coefficients.iter().zip(pads);
+        let sum: E = rows.map(|(row, value)| dot(row, &powers).scale(*value)).sum();
+        sum + E(*a, *b) + E(*c, *d).scale(last)
     }
 }
 
 #[allow(clippy::too_many_arguments, reason = "one comparison of everything that was sent")]
-/// Reads the columns of the proof's own matrix and compares them with the combination and the linear test.
+/// Reads the columns of the proof's own matrix and compares them with the combination plus `both` times the
+/// linear test: a challenge that comes after both were sent, so that two comparisons are one.
 pub(super) fn check_columns(
     reader: &mut Reader<'_>,
     plan: &Plan,
@@ -95,24 +94,22 @@ pub(super) fn check_columns(
     opened: &Opened,
     tested: &Tested<'_>,
     test: &[E],
+    both: E,
     places: &[usize],
     below: &[Digest],
 ) -> Result<()> {
     let matrix = &plan.columns;
     let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();
     own.dedup();
-    let words = opened.words(matrix.log_length, &own);
-    let tests = opening::words(test, matrix.log_length, &own);
+    let words = opened.words_with(both, test, matrix.log_length, &own);
     let domain = Domain::new(matrix.log_length);
     let mut leaves = Vec::with_capacity(own.len());
-    for ((place, word), test) in own.iter().zip(words).zip(tests) {
+    for (place, word) in own.iter().zip(words) {
         let bytes = reader.take(SALT + 8 * matrix.all_rows())?;
         let column = opening::column(&bytes[SALT..])?;
-        if opening::inner(&column, &opened.factors) != word {
-            return Err(ProofError::Rejected("a column does not fit the combination"));
-        }
-        if tested.at(domain.point(*place), &column) != test {
-            return Err(ProofError::Rejected("a column does not fit the linear test"));
+        let combined = dot(&opened.factors, &column);
+        if combined + both * tested.at(domain.point(*place), &column) != word {
+            return Err(ProofError::Rejected("a column does not fit what was sent of it"));
         }
         let mut nodes = places.iter().zip(below).filter(|(q, _)| **q >> plan.fold() == *place);
         let mut leaf = bytes.to_vec();
