@@ -43,7 +43,7 @@ const TILE: usize = 64;
 
 /// `out[c] += Σ_i factors[i] · rows[i][from + c]`; rows may be shorter than that.
 pub(crate) fn combine<'a>(
-    rows: impl Iterator<Item = (&'a [F], E)> + Clone,
+    rows: &(impl Iterator<Item = (&'a [F], E)> + Clone),
     from: usize,
     out: &mut [E],
 ) {
@@ -88,7 +88,7 @@ mod tests {
             let rows = factors.iter().enumerate().map(|(i, factor)| (&own[i..], *factor));
             for from in [0, 1, 70] {
                 let mut out = vec![E::X; 90];
-                combine(rows.clone(), from, &mut out);
+                combine(&rows, from, &mut out);
                 for (column, found) in out.iter().enumerate() {
                     let value = |row: &[F]| row.get(from + column).copied().unwrap_or(F::ZERO);
                     let sum: E = rows.clone().map(|(row, factor)| factor.scale(value(row))).sum();

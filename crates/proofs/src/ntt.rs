@@ -3,7 +3,9 @@
 //! Decimation in frequency, natural order in, bit-reversed order out. The code's positions are counted in
 //! that output order; [`Domain::point`] says which field element a position stands for.
 
-use crate::field::F;
+use std::sync::OnceLock;
+
+use crate::field::{F, TWO_ADICITY};
 
 /// The evaluation domain of size 2^log_size and its twiddle factors.
 pub struct Domain {
@@ -20,6 +22,14 @@ impl Domain {
         let half = (1_usize << log_size) / 2;
         let twiddles = std::iter::successors(Some(F::ONE), |last| Some(*last * root));
         Self { log_size, twiddles: twiddles.take(half).collect() }
+    }
+
+    /// The same, computed once in a process.
+    #[must_use]
+    pub fn shared(log_size: u32) -> &'static Self {
+        static DOMAINS: [OnceLock<Domain>; TWO_ADICITY as usize + 1] =
+            [const { OnceLock::new() }; TWO_ADICITY as usize + 1];
+        DOMAINS[log_size as usize].get_or_init(|| Self::new(log_size))
     }
 
     /// How many points.

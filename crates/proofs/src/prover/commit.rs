@@ -142,7 +142,7 @@ impl Committed {
             (tails.take(matrix.rows * matrix.random()), random::salts(hide.seed, &salts, length))
         });
         let (extra, below) = hide.map_or((Vec::new(), &[][..]), |hide| (hide.extra, hide.below));
-        let domain = Domain::new(matrix.log_length);
+        let domain = Domain::shared(matrix.log_length);
         let rows = matrix.rows + extra.len();
         let mut encoded = vec![F::ZERO; rows * length];
         encoded.par_chunks_exact_mut(length).enumerate().for_each(|(row, word)| {
@@ -228,9 +228,9 @@ impl Committed {
         let mut out = vec![E::ZERO; width];
         out.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
             let rows = self.tails.chunks_exact(width).zip(factors.iter().copied());
-            dot::combine(rows, piece * PIECE, out);
+            dot::combine(&rows, piece * PIECE, out);
             let extra = extra.iter().map(Vec::as_slice).zip(behind.iter().copied());
-            dot::combine(extra, self.matrix.columns() + piece * PIECE, out);
+            dot::combine(&extra, self.matrix.columns() + piece * PIECE, out);
         });
         out
     }

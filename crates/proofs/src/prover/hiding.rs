@@ -143,7 +143,7 @@ fn test(plan: &Plan, secrets: &Secrets, functional: &[E]) -> Vec<E> {
     let reversed = plan.reversed_rows(functional);
 
     let log_size = layout::log2_ceil(plan.test_length()) as u32;
-    let domain = Domain::new(log_size);
+    let domain = Domain::shared(log_size);
     let length = 1 << plan.columns.log_length;
     let words = |row: usize| &secrets.columns.encoded[row * length..][..domain.size()];
     let mut sum = vec![E::ZERO; domain.size()];

@@ -25,7 +25,7 @@ pub(super) struct Masks {
 
 impl Masks {
     fn new(messages: Vec<Vec<F>>, log_length: u32, seed: &Seed, tamper: &mut dyn Tamper) -> Self {
-        let domain = Domain::new(log_length);
+        let domain = Domain::shared(log_length);
         let mut words: Vec<Vec<F>> = messages
             .par_iter()
             .map(|message| {
@@ -99,8 +99,8 @@ fn pads(layout: &Pads, source: &mut Source) -> Vec<E> {
     for index in random {
         pads[index] = source.extension();
     }
-    let half = Domain::new(layout.log_half());
-    let whole = Domain::new(layout.log_half() + 1);
+    let half = Domain::shared(layout.log_half());
+    let whole = Domain::shared(layout.log_half() + 1);
     // Both polynomials of factors, by their values on the small domain, then on the large one.
     let on_whole = [0, 1].map(|side| {
         let mut values: Vec<E> = layout.pairs.iter().map(|pair| pads[pair[side]]).collect();

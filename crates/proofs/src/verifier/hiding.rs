@@ -217,7 +217,7 @@ fn products(channel: &mut PaddedReader<'_>, layout: &Pads) -> Result<()> {
 /// The weights that give a polynomial's value at a point from its values on a subgroup of order 2^`log_size`, in
 /// the order of [`Domain`]; `None` when the point is in the subgroup.
 pub(crate) fn lagrange(log_size: u32, at: E) -> Option<Vec<E>> {
-    let domain = Domain::new(log_size);
+    let domain = Domain::shared(log_size);
     let size = domain.size();
     let points: Vec<F> = (0..size).map(|place| domain.point(place)).collect();
     let distances: Vec<E> = points.iter().map(|point| at - E::from(*point)).collect();

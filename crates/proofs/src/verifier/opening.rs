@@ -111,7 +111,7 @@ fn inner_product(a: &[E], b: &[E]) -> E {
 
 /// The code word of a vector at some positions.
 pub(crate) fn words(vector: &[E], log_length: u32, positions: &[usize]) -> Vec<E> {
-    let domain = Domain::new(log_length);
+    let domain = Domain::shared(log_length);
     let [low, high] = [|e: &E| e.0, |e: &E| e.1].map(|coordinate: fn(&E) -> F| {
         let mut word: Vec<F> = vector.iter().map(coordinate).collect();
         word.resize(domain.size(), F::ZERO);

@@ -102,7 +102,7 @@ pub(super) fn check_columns(
     let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();
     own.dedup();
     let words = opened.words_with(both, test, matrix.log_length, &own);
-    let domain = Domain::new(matrix.log_length);
+    let domain = Domain::shared(matrix.log_length);
     let mut leaves = Vec::with_capacity(own.len());
     for (place, word) in own.iter().zip(words) {
         let bytes = reader.take(SALT + 8 * matrix.all_rows())?;
