@@ -146,6 +146,22 @@ impl Statement<'_> {
         Ok(())
     }
 
+    /// The same when the input is hidden behind a commitment: it is not in the statement.
+    pub(crate) fn check_hidden(&self, architecture: &Architecture) -> Result<()> {
+        check_hidden_batch(architecture, self.batch)?;
+        if !self.input.is_empty() || self.output.len() != architecture.output().len() * self.batch {
+            return Err(ProofError::InvalidData("an input, or an output of another size".into()));
+        }
+        Ok(())
+    }
+
+    /// The transcript of a statement about a hidden input.
+    pub(crate) fn hidden_transcript(&self, digest: &Digest, input: &Digest) -> Transcript {
+        let mut transcript = self.transcript(digest);
+        transcript.absorb("hidden input", input);
+        transcript
+    }
+
     /// The transcript with everything public in it, before the first challenge.
     pub(crate) fn transcript(&self, digest: &Digest) -> Transcript {
         let bytes =
@@ -158,6 +174,18 @@ impl Statement<'_> {
         transcript.absorb("output", &bytes(self.output));
         transcript
     }
+}
+
+/// [`check_batch`] for a hidden input, which is looked up as well, in a range that must contain the padding.
+pub(crate) fn check_hidden_batch(architecture: &Architecture, batch: usize) -> Result<()> {
+    check_batch(architecture, batch)?;
+    let input = architecture.input();
+    if !(input.lo..=input.hi).contains(&0)
+        || layout::all_segments(architecture, batch, true).len > limits::LEAVES
+    {
+        return Err(ProofError::InvalidData(format!("a batch of {batch} hidden inputs")));
+    }
+    Ok(())
 }
 
 /// Refuses a batch that is empty, too large, or makes a tensor too large.

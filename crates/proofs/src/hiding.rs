@@ -71,10 +71,10 @@ impl Pads {
     }
 
     /// Those of a proof: of the messages before the openings, and room for the openings.
-    fn count(architecture: &Architecture, batch: usize, claims: usize) -> Self {
+    fn count(architecture: &Architecture, batch: usize, hides_input: bool, claims: usize) -> Self {
         let mut pairs = Vec::new();
         let mut next = 0;
-        for level in 0..log2_ceil(layout::segments(architecture, batch).len) {
+        for level in 0..log2_ceil(layout::all_segments(architecture, batch, hides_input).len) {
             next += 2 * level;
             let [pl, pr, ql, qr] = [0, 1, 2, 3].map(|half| next + half);
             pairs.extend([[pl, qr], [pr, ql], [ql, qr]]);
@@ -84,7 +84,7 @@ impl Pads {
                 next += 2;
             }
         }
-        next += layout::columns(architecture, batch).len();
+        next += layout::all_columns(architecture, batch, hides_input).len();
         for (index, op) in architecture.ops().iter().enumerate() {
             if op.multipliers.len() > 1 {
                 next += 2 * crate::forward::channel_axis(architecture, index).1 + 1;
@@ -102,7 +102,7 @@ impl Pads {
             };
         }
         next += 2 * layout::tensor_log(architecture.output(), batch) + 1;
-        Self { messages: next + openings_messages(2, claims), pairs }
+        Self { messages: next + openings_messages(2 + usize::from(hides_input), claims), pairs }
     }
 }
 
@@ -113,9 +113,9 @@ fn openings_messages(openings: usize, claims: usize) -> usize {
 }
 
 /// Claims on a proof's own columns and on the weights, at most.
-fn claims(architecture: &Architecture, batch: usize) -> usize {
+fn claims(architecture: &Architecture, batch: usize, hides_input: bool) -> usize {
     let reads: usize = architecture.ops().iter().map(|op| op.reads().count()).sum();
-    layout::columns(architecture, batch).len()
+    layout::all_columns(architecture, batch, hides_input).len()
         + reads
         + 1
         + layout::weight_blocks(architecture).len()
@@ -140,11 +140,20 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The sizes of a proof of a batch under a commitment to weights for `openings` openings.
-    pub(crate) fn new(architecture: &Architecture, batch: usize, openings: u32) -> Result<Self> {
-        let outside: Vec<Matrix> = weight_matrix(architecture, openings).into_iter().collect();
-        let blocks: Vec<Block> =
-            layout::columns(architecture, batch).iter().map(|(_, block)| *block).collect();
-        let pads = Pads::count(architecture, batch, claims(architecture, batch));
+    pub(crate) fn new(
+        architecture: &Architecture,
+        batch: usize,
+        openings: u32,
+        hides_input: bool,
+    ) -> Result<Self> {
+        let mut outside: Vec<Matrix> = weight_matrix(architecture, openings).into_iter().collect();
+        if hides_input {
+            outside.push(input_matrix(architecture, batch, openings)?);
+        }
+        let columns = layout::all_columns(architecture, batch, hides_input);
+        let blocks: Vec<Block> = columns.iter().map(|(_, block)| *block).collect();
+        let claims = claims(architecture, batch, hides_input);
+        let pads = Pads::count(architecture, batch, hides_input, claims);
         Self::with(&blocks, &outside, &pads)
     }
 
@@ -271,6 +280,39 @@ pub(crate) fn weight_matrix(architecture: &Architecture, openings: u32) -> Optio
     best.map(|(_, matrix)| matrix)
 }
 
+/// The matrix of a commitment to an input: its code words are as long as those of the weights, and opened as
+/// often in a proof; it is opened by one proof.
+pub(crate) fn input_matrix(
+    architecture: &Architecture,
+    batch: usize,
+    openings: u32,
+) -> Result<Matrix> {
+    let log_size = layout::tensor_log(architecture.input(), batch);
+    let block = Block { log_size, active: 1 << log_size };
+    let weights = weight_matrix(architecture, openings);
+    let mut best: Option<(usize, Matrix)> = None;
+    for log_columns in LOG_COLUMNS {
+        let count = weights.as_ref().map_or(queries(1, 8), |matrix| matrix.queries);
+        let message = (1 << log_columns) + count;
+        let log_length = match &weights {
+            Some(matrix) => shortest(message, count, matrix.log_length).map(|_| matrix.log_length),
+            None => shortest(message, count, LOG_LENGTH_MAX),
+        };
+        let Some(log_length) = log_length else { continue };
+        let mut matrix = Matrix::with_columns(&[block], log_columns);
+        matrix.message = message;
+        matrix.log_length = log_length;
+        matrix.queries = count;
+        matrix.extra = MASK_ROWS;
+        let cost = 16 * message + 8 * count * matrix.rows + (2 << log_length);
+        if best.as_ref().is_none_or(|(least, _)| cost < *least) {
+            best = Some((cost, matrix));
+        }
+    }
+    let none = || ProofError::InvalidData("BUG: no code for a hidden input".into());
+    best.map(|(_, matrix)| matrix).ok_or_else(none)
+}
+
 /// The least number of queries that suffices although a row has as many random coefficients as `openings`
 /// times it; `None` when the code is too short for any.
 fn enough(columns: usize, openings: usize, log_length: u32) -> Option<usize> {
@@ -303,17 +345,25 @@ mod tests {
             [models::dense(3, 2, false), models::mlp([784, 128, 64, 10]), models::everything()];
         for model in all {
             for (batch, openings) in [(1, 1), (1, 16), (7, 64), (3, OPENINGS_MAX)] {
-                let plan = Plan::new(&model.architecture, batch, openings).unwrap();
-                let columns = &plan.columns;
-                let weights = &plan.outside[0];
-                assert!(columns.random() >= plan.queries);
-                assert!(weights.random() >= openings as usize * plan.queries);
-                let length = 1 << columns.log_length;
-                assert!(queries(plan.test_length(), length) <= plan.queries);
-                assert!(queries(columns.message, length) <= plan.queries);
-                assert!(queries(weights.message, 1 << weights.log_length) <= plan.queries);
-                assert!(columns.log_length <= weights.log_length);
-                assert!(plan.pad_rows() * plan.pad_columns() >= 2 * plan.pads.len());
+                for hides in [false, true] {
+                    let plan = Plan::new(&model.architecture, batch, openings, hides).unwrap();
+                    let columns = &plan.columns;
+                    let weights = &plan.outside[0];
+                    assert!(columns.random() >= plan.queries);
+                    assert!(weights.random() >= openings as usize * plan.queries);
+                    let length = 1 << columns.log_length;
+                    assert!(queries(plan.test_length(), length) <= plan.queries);
+                    assert!(queries(columns.message, length) <= plan.queries);
+                    assert!(queries(weights.message, 1 << weights.log_length) <= plan.queries);
+                    assert!(columns.log_length <= weights.log_length);
+                    assert!(plan.pad_rows() * plan.pad_columns() >= 2 * plan.pads.len());
+                    assert_eq!(plan.outside.len(), 1 + usize::from(hides));
+                    for matrix in &plan.outside {
+                        assert_eq!(matrix.log_length, weights.log_length);
+                        assert!(matrix.random() >= plan.queries);
+                        assert!(queries(matrix.message, 1 << matrix.log_length) <= plan.queries);
+                    }
+                }
             }
         }
     }

@@ -35,7 +35,7 @@ mod windows;
 
 pub use error::{ProofError, Result};
 pub use header::{Header, Profile, Statement};
-pub use prover::{Prepared, Proof};
+pub use prover::{HiddenProof, Prepared, Proof, commit_input};
 pub use random::{Seed, fresh_seed};
 
 #[cfg(test)]

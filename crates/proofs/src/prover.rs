@@ -13,6 +13,7 @@ mod sumcheck;
 pub(crate) use channel::Tamper;
 use channel::{Channel, Honest};
 use commit::{Commitment, Committed, Data, Hide};
+pub use hiding::{HiddenProof, commit_input};
 
 use std::sync::atomic::AtomicU32;
 
@@ -174,8 +175,8 @@ impl Prepared {
             Profile::Plain100 => self.prove_plain(&trace, batch, transcript, tamper),
             Profile::Hiding100 { openings } => {
                 self.spend(openings)?;
-                let plan = Plan::new(&self.header.architecture, batch, openings)?;
-                hiding::prove(self, &plan, &trace, &statement, transcript, tamper)?
+                let plan = Plan::new(&self.header.architecture, batch, openings, false)?;
+                hiding::prove(self, &plan, &trace, &statement, None, transcript, tamper)?
             }
         };
         Ok(Proof { bytes, output })
@@ -215,7 +216,7 @@ impl Prepared {
         let committed = Committed::new(matrix, data, None, tamper);
         let mut channel = Channel::new(transcript, tamper);
         channel.send_bytes("columns root", &committed.root());
-        let claims = self.converse(&mut channel, trace, batch);
+        let claims = self.converse(&mut channel, trace, batch, false);
         for (committed, claims) in [(&committed, claims.columns), (&self.weights, claims.weights)] {
             if !claims.is_empty() {
                 committed.open(&mut channel, &claims, &[]);
@@ -228,9 +229,15 @@ impl Prepared {
     }
 
     /// Everything between the commitment and the openings.
-    fn converse(&self, channel: &mut Channel<'_>, trace: &Trace, batch: usize) -> Claims {
+    fn converse(
+        &self,
+        channel: &mut Channel<'_>,
+        trace: &Trace,
+        batch: usize,
+        hides_input: bool,
+    ) -> Claims {
         let architecture = &self.header.architecture;
-        let columns = layout::columns(architecture, batch);
+        let columns = layout::all_columns(architecture, batch, hides_input);
         let folding = channel.challenge();
         let alpha = channel.challenge();
         let (level, depth) = leaves::level(architecture, trace, batch, folding, alpha);
@@ -251,9 +258,9 @@ impl Prepared {
         }
         claims.tensors.push(self.bind_output(channel, trace, batch));
         for (tensor, point, value) in claims.tensors {
-            if let Some(op) = tensor.checked_sub(1) {
-                let is = |(column, _): &(Column, _)| *column == Column::Output(op);
-                let block = columns.iter().position(is).unwrap_or(usize::MAX);
+            // A public input is evaluated by the verifier.
+            let name = tensor.checked_sub(1).map_or(Column::Input, Column::Output);
+            if let Some(block) = columns.iter().position(|(column, _)| *column == name) {
                 column_claims.push(Claim { block, point, value });
             }
         }

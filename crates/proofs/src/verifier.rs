@@ -22,8 +22,6 @@ pub(crate) use hiding::inference;
 pub(crate) use hiding::{functional, lagrange, link_functional};
 use opening::Commitment;
 #[cfg(test)]
-pub(crate) use opening::words;
-#[cfg(test)]
 pub(crate) use places::Tested;
 
 use crate::claims::Claim;
@@ -32,6 +30,7 @@ use crate::extension::E;
 use crate::forward;
 use crate::header::{self, Header, Profile, Statement};
 use crate::layout::{self, Column};
+use crate::merkle::Digest;
 use crate::transcript::Transcript;
 
 /// Checks a proof.
@@ -40,35 +39,66 @@ use crate::transcript::Transcript;
 /// [`ProofError::Rejected`] when the proof does not convince, [`ProofError::InvalidData`] when the
 /// statement itself does not fit the model.
 pub fn verify(header: &Header, statement: &Statement<'_>, proof: &[u8]) -> Result<()> {
-    verify_with(header, statement, statement.transcript(&header.digest()), proof)
+    statement.check(&header.architecture)?;
+    verify_with(header, statement, None, statement.transcript(&header.digest()), proof)
 }
 
-/// Checks a proof with challenges from this transcript.
+/// Checks a proof, of a statement that was checked, with challenges from this transcript.
 pub(crate) fn verify_with(
+    header: &Header,
+    statement: &Statement<'_>,
+    hidden_input: Option<&Digest>,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<()> {
+    match (header.profile, hidden_input) {
+        (Profile::Plain100, None) => plain(header, statement, transcript, proof),
+        (Profile::Plain100, Some(_)) => {
+            Err(ProofError::InvalidData("a model that hides nothing hides no input".into()))
+        }
+        (Profile::Hiding100 { openings }, input) => {
+            hiding::verify(header, statement, input, openings, transcript, proof)
+        }
+    }
+}
+
+/// Checks a proof that hides nothing.
+fn plain(
     header: &Header,
     statement: &Statement<'_>,
     transcript: Transcript,
     proof: &[u8],
 ) -> Result<()> {
-    let architecture = &header.architecture;
-    statement.check(architecture)?;
-    let batch = statement.batch;
+    let (architecture, batch) = (&header.architecture, statement.batch);
     // Every public number is in its range; the cells are needed below.
-    if let Profile::Hiding100 { openings } = header.profile {
-        return hiding::verify(header, statement, openings, transcript, proof);
-    }
     let input = forward::padded(architecture.input(), batch, statement.input)?;
     let output = forward::padded(architecture.output(), batch, statement.output)?;
-
     let mut reader = Reader::new(transcript, proof);
     let root = reader.receive_digest("columns root")?;
-    let all = converse(&mut reader, header, batch, &output)?;
-    let found = all.with_input(&mut reader, header, batch, &input)?;
+    let all = converse(&mut reader, header, batch, false, &output)?;
+    let found = all.with_input(&mut reader, header, batch, Some(&input))?;
     header.column_matrix(batch).verify(&mut reader, &root, &found.columns)?;
     if !found.weights.is_empty() {
         header.weight_matrix().verify(&mut reader, &header.weight_root, &found.weights)?;
     }
     reader.finish()
+}
+
+/// Checks a hiding proof whose input is hidden as well, behind the commitment `input`; the statement has no input.
+///
+/// Who knows the input and its seed can compute the commitment again, by [`crate::commit_input`].
+///
+/// # Errors
+/// As [`verify`]; [`ProofError::InvalidData`] when the model does not hide.
+pub fn verify_hidden_input(
+    header: &Header,
+    statement: &Statement<'_>,
+    input: &Digest,
+    proof: &[u8],
+) -> Result<()> {
+    statement.check_hidden(&header.architecture)?;
+    let transcript = statement.hidden_transcript(&header.digest(), input);
+    verify_with(header, statement, Some(input), transcript, proof)
 }
 
 /// Checks that two hiding headers are of the same weights: a model that was registered again, with new
@@ -102,16 +132,20 @@ impl<V: Value> All<V> {
         channel: &mut C,
         header: &Header,
         batch: usize,
-        input: &[i16],
+        input: Option<&[i16]>,
     ) -> Result<Found<V>> {
         let mut found = self.found;
         for (tensor, point, value) in self.tensors {
             if let Some(op) = tensor.checked_sub(1) {
                 let block = layers::output_block(&header.architecture, batch, op)?;
                 found.columns.push(Claim { block, point, value });
-            } else {
+            } else if let Some(input) = input {
                 let claimed = V::public(public::evaluate(input, &point));
                 channel.zero(&(claimed - value), "the input is another one")?;
+            } else {
+                let columns = layout::all_columns(&header.architecture, batch, true);
+                let block = layers::block(&columns, Column::Input)?;
+                found.columns.push(Claim { block, point, value });
             }
         }
         Ok(found)
@@ -123,14 +157,15 @@ fn converse<C: Channel>(
     channel: &mut C,
     header: &Header,
     batch: usize,
+    hides_input: bool,
     output: &[i16],
 ) -> Result<All<C::Value>> {
     let architecture = &header.architecture;
     let folding = channel.challenge();
     let alpha = channel.challenge();
-    let segments = layout::segments(architecture, batch);
+    let segments = layout::all_segments(architecture, batch, hides_input);
     let leaves = gkr::verify(channel, layout::log2_ceil(segments.len))?;
-    let blocks = layout::columns(architecture, batch);
+    let blocks = layout::all_columns(architecture, batch, hides_input);
     let values = channel.receive("look-up columns", blocks.len())?;
     leaves::check(channel, architecture, &segments, &leaves, &blocks, &values, folding, alpha)?;
 

@@ -1,20 +1,22 @@
 //! The hiding prover: a conversation behind pads, and the linear test that settles every equation in pads at
 //! once. The construction is in docs/design/proofs.md.
 
-use super::channel::{Channel, Tamper};
-use super::commit::{Commitment, Committed, Data};
+use super::channel::{Channel, Honest, Tamper};
+use super::commit::{Commitment, Committed, Data, Hide};
 use super::secrets::Secrets;
 use super::{Prepared, leaves};
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::field::F;
-use crate::forward::Trace;
-use crate::header::Statement;
-use crate::hiding::{MASK_ROWS, Pads, Plan};
-use crate::layout::{self, WeightBlock};
+use crate::forward::{self, Trace};
+use crate::header::{self, Header, Profile, Statement};
+use crate::hiding::{MASK_ROWS, Pads, Plan, input_matrix};
+use crate::layout::{self, Column, WeightBlock};
+use crate::merkle::Digest;
 use crate::mle;
 use crate::ntt::Domain;
+use crate::random::{self, Seed};
 use crate::transcript::Transcript;
 use crate::verifier;
 
@@ -30,13 +32,16 @@ pub(super) fn prove(
     plan: &Plan,
     trace: &Trace,
     statement: &Statement<'_>,
+    input: Option<&Committed>,
     transcript: Transcript,
     tamper: &mut dyn Tamper,
 ) -> Result<Vec<u8>> {
-    let header = &prepared.header;
-    let blocks = layout::columns(&header.architecture, statement.batch);
+    let (header, hides) = (&prepared.header, input.is_some());
+    let blocks = layout::all_columns(&header.architecture, statement.batch, hides);
     let values = blocks.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
-    let outside: Vec<&Committed> = plan.outside.iter().map(|_| &prepared.weights).collect();
+    let has_weights = plan.outside.len() > usize::from(hides);
+    let outside: Vec<&Committed> =
+        has_weights.then_some(&prepared.weights).into_iter().chain(input).collect();
     let again = transcript.clone();
     session(
         plan,
@@ -45,10 +50,19 @@ pub(super) fn prove(
         transcript,
         tamper,
         |channel| {
-            let claims = prepared.converse(channel, trace, statement.batch);
-            Claimed { columns: claims.columns, outside: vec![claims.weights] }
+            let claims = prepared.converse(channel, trace, statement.batch, hides);
+            let mut outside = Vec::with_capacity(2);
+            if has_weights {
+                outside.push(claims.weights);
+            }
+            if hides {
+                let place = blocks.iter().position(|(column, _)| *column == Column::Input);
+                let claim = claims.columns[place.unwrap_or_default()].clone();
+                outside.push(vec![Claim { block: 0, ..claim }]);
+            }
+            Claimed { columns: claims.columns, outside }
         },
-        |proof| verifier::functional(header, statement, plan, again, proof),
+        |proof| verifier::functional(header, statement, hides, plan, again, proof),
     )
 }
 
@@ -197,7 +211,88 @@ fn reveal(channel: &mut Channel<'_>, plan: &Plan, secrets: &Secrets, outside: &[
     secrets.columns.reveal(channel, &own);
 }
 
+/// Commits to an input, as the prover of a proof that hides it does.
+fn committed_input(
+    header: &Header,
+    cells: Vec<i16>,
+    batch: usize,
+    seed: &Seed,
+) -> Result<Committed> {
+    let Profile::Hiding100 { openings } = header.profile else {
+        return Err(ProofError::InvalidData("a model that hides nothing hides no input".into()));
+    };
+    let matrix = input_matrix(&header.architecture, batch, openings)?;
+    let hide = Hide { seed, label: "input", extra: Vec::new(), below: &[] };
+    Ok(Committed::new(matrix, vec![Data::Narrow(cells)], Some(hide), &mut Honest))
+}
+
+/// The commitment to an input that a proof hides, from the seed that was drawn for that proof: for whoever owns
+/// the input, to see that the proof is about it, or to show to others that it is.
+///
+/// # Errors
+/// [`ProofError::InvalidData`] when the input does not fit the model, or the model does not hide.
+pub fn commit_input(header: &Header, input: &[i16], batch: usize, seed: &Seed) -> Result<Digest> {
+    header::check_hidden_batch(&header.architecture, batch)?;
+    let cells = forward::padded(header.architecture.input(), batch, input)?;
+    Ok(committed_input(header, cells, batch, seed)?.root())
+}
+
+/// A proof that hides its input.
+pub struct HiddenProof {
+    /// The proof, for [`crate::verifier::verify_hidden_input`].
+    pub bytes: Vec<u8>,
+    /// The output it is about.
+    pub output: Vec<i16>,
+    /// The commitment to the input.
+    pub commitment: Digest,
+    /// Secret: what the commitment was made with, for [`commit_input`]. It is used for this proof alone.
+    pub seed: Seed,
+}
+
 impl Prepared {
+    /// Runs a model that hides on `batch` inputs and proves the outputs, without telling the inputs.
+    ///
+    /// # Errors
+    /// As [`Prepared::prove`]; [`ProofError::InvalidData`] when the model does not hide.
+    pub fn prove_hidden_input(
+        &self,
+        input: &[i16],
+        batch: usize,
+        context: &[u8],
+    ) -> Result<HiddenProof> {
+        self.prove_hidden_tampered(input, batch, context, &mut Honest)
+    }
+
+    pub(crate) fn prove_hidden_tampered(
+        &self,
+        input: &[i16],
+        batch: usize,
+        context: &[u8],
+        tamper: &mut dyn Tamper,
+    ) -> Result<HiddenProof> {
+        let architecture = &self.header.architecture;
+        header::check_hidden_batch(architecture, batch)?;
+        let Profile::Hiding100 { openings } = self.header.profile else {
+            return Err(ProofError::InvalidData(
+                "a model that hides nothing hides no input".into(),
+            ));
+        };
+        let mut trace = self.trace(input, batch)?;
+        tamper.trace(&mut trace);
+        trace.count_input(architecture.input());
+        let output = self.output(&trace, batch);
+        let plan = Plan::new(architecture, batch, openings, true)?;
+        self.spend(openings)?;
+        let seed = random::fresh_seed()?;
+        let committed = committed_input(&self.header, trace.tensors[0].clone(), batch, &seed)?;
+        let commitment = committed.root();
+        let statement = Statement { batch, input: &[], output: &output, context };
+        let transcript = statement.hidden_transcript(&self.header.digest(), &commitment);
+        let input = Some(&committed);
+        let bytes = prove(self, &plan, &trace, &statement, input, transcript, tamper)?;
+        Ok(HiddenProof { bytes, output, commitment, seed })
+    }
+
     /// Counts one opening of the weights.
     pub(super) fn spend(&self, openings: u32) -> Result<()> {
         let counted = self.opened.fetch_update(

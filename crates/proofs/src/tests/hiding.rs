@@ -12,8 +12,8 @@ use crate::hiding::{MASK_ROWS, Plan, TEST_ROWS};
 use crate::merkle::SALT;
 use crate::prover::{Prepared, Tamper};
 use crate::random::Seed;
-use crate::verifier::{verify, verify_link};
-use crate::{Header, ProofError, Result, Statement};
+use crate::verifier::{verify, verify_hidden_input, verify_link};
+use crate::{Header, ProofError, Result, Statement, commit_input};
 
 const OPENINGS: u32 = 2;
 
@@ -176,7 +176,7 @@ fn every_message_is_bound() {
 fn false_products_are_rejected() {
     let (model, prepared) = small();
     let input = model.input(1, 2);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS).unwrap();
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
     let pads = &plan.pads;
     let count = pads.pairs.len();
     let wrong = [0, 3, count - 1, count].map(|index| pads.product(index));
@@ -224,7 +224,7 @@ fn other_pads_are_rejected() {
 fn masks_with_a_sum_are_rejected() {
     let (model, prepared) = small();
     let input = model.input(1, 2);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS).unwrap();
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
     let place = plan.pad_columns() - 1;
     for (row, place) in [(0, place), (1, place), (2, 0), (3, 0)] {
         for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
@@ -270,7 +270,7 @@ fn late_masks_are_rejected() {
 fn rows_far_from_the_code_are_rejected() {
     let (model, prepared) = small();
     let input = model.input(1, 6);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS).unwrap();
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
     assert_eq!(plan.columns.extra - plan.pad_rows(), MASK_ROWS + TEST_ROWS);
     for row in 0..plan.columns.all_rows() {
         let corrupt = move |words: &mut [F], length: usize| {
@@ -355,6 +355,108 @@ fn profiles_do_not_mix() {
     }
 }
 
+/// What the verifier says to a cheating proof with a hidden input; the commitment that it is checked against is
+/// of the trace's input, or of another one.
+fn hidden_verdict(
+    prepared: &Prepared,
+    input: &[i16],
+    other: Option<&[i16]>,
+    cheat: &mut Cheat<'_>,
+) -> Result<()> {
+    prepared.opened.store(0, Ordering::SeqCst);
+    let proof = prepared.prove_hidden_tampered(input, 1, b"c", cheat).unwrap();
+    let statement = Statement { batch: 1, input: &[], output: &proof.output, context: b"c" };
+    let commitment = other.map_or(proof.commitment, |other| {
+        commit_input(prepared.header(), other, 1, &proof.seed).unwrap()
+    });
+    verify_hidden_input(prepared.header(), &statement, &commitment, &proof.bytes)
+}
+
+/// Hidden inputs: of another commitment, out of their range, other than the committed one, of another run.
+#[test]
+fn hidden_inputs_are_bound() {
+    let (model, prepared) = small();
+    let input = model.input(1, 3);
+    let tensor = model.architecture.input();
+    hidden_verdict(&prepared, &input, None, &mut Cheat::default()).unwrap();
+    hidden_verdict(&prepared, &input, Some(&input), &mut Cheat::default()).unwrap();
+    let mut other = input.clone();
+    other[4] ^= 1;
+    assert!(hidden_verdict(&prepared, &input, Some(&other), &mut Cheat::default()).is_err());
+    for (wrong, why) in [(tensor.hi + 1, "above"), (tensor.lo - 1, "below"), (300, "far")] {
+        for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
+            // Committed to and run as it is, but no value that an input can have. A weight of zero would
+            // forgive it, and the look-up does not.
+            let hand = move |t: &mut Trace| t.tensors[0][2] = wrong;
+            let mut cheat = Cheat { trace: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            assert_eq!(hidden_verdict(&prepared, &input, None, &mut cheat), expected, "{why}");
+        }
+    }
+    // In range, in a padding cell, or not what was run.
+    for cell in [0, 7] {
+        let hand = move |t: &mut Trace| t.tensors[0][cell] ^= 1;
+        let mut cheat = Cheat { trace: Some(Box::new(hand)), ..Cheat::default() };
+        let found = hidden_verdict(&prepared, &input, Some(&input), &mut cheat);
+        assert!(found.is_err(), "cell {cell}");
+    }
+    let every = hidden_seen(&prepared, &input);
+    for (nth, (label, len)) in every.iter().enumerate().step_by(5) {
+        let change = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
+            if now == nth {
+                elements[len - 1] += E::ONE;
+            }
+        };
+        let mut cheat = Cheat { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
+        assert!(hidden_verdict(&prepared, &input, None, &mut cheat).is_err(), "{label}");
+    }
+}
+
+fn hidden_seen(prepared: &Prepared, input: &[i16]) -> Vec<(&'static str, usize)> {
+    let mut honest = Cheat::default();
+    hidden_verdict(prepared, input, None, &mut honest).unwrap();
+    honest.seen
+}
+
+/// A proof with a hidden input is none with a public one, nor of another batch or model, and the other way round.
+#[test]
+fn hidden_and_public_inputs_do_not_mix() {
+    let (model, prepared) = small();
+    let input = model.input(1, 3);
+    let hidden = prepared.prove_hidden_input(&input, 1, b"c").unwrap();
+    let open = prepared.prove(&input, 1, b"c").unwrap();
+    let output = &hidden.output;
+    let public = Statement { batch: 1, input: &input, output, context: b"c" };
+    let secret = Statement { input: &[], ..public };
+    let header = prepared.header();
+    let at = &hidden.commitment;
+    verify_hidden_input(header, &secret, at, &hidden.bytes).unwrap();
+    assert!(verify(header, &public, &hidden.bytes).is_err());
+    assert!(verify(header, &secret, &hidden.bytes).is_err());
+    assert!(verify_hidden_input(header, &secret, at, &open.bytes).is_err());
+    assert!(verify_hidden_input(header, &public, at, &hidden.bytes).is_err());
+    for statement in [
+        Statement { context: b"d", ..secret },
+        Statement { batch: 2, ..secret },
+        Statement { batch: 0, ..secret },
+    ] {
+        assert!(verify_hidden_input(header, &statement, at, &hidden.bytes).is_err());
+    }
+    let mut wrong = output.clone();
+    wrong[0] ^= 1;
+    let statement = Statement { output: &wrong, ..secret };
+    assert!(verify_hidden_input(header, &statement, at, &hidden.bytes).is_err());
+    let other = hiding(&model, 2);
+    assert!(verify_hidden_input(other.header(), &secret, at, &hidden.bytes).is_err());
+    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    assert!(verify_hidden_input(plain.header(), &secret, at, &hidden.bytes).is_err());
+    assert!(plain.prove_hidden_input(&input, 1, b"c").is_err());
+    for step in (0..hidden.bytes.len()).step_by(499) {
+        let mut damaged = hidden.bytes.clone();
+        damaged[step] ^= 1 << (step % 8);
+        assert!(verify_hidden_input(header, &secret, at, &damaged).is_err(), "byte {step}");
+    }
+}
+
 /// Registering with the same seed is deterministic, with another it is another header; a link says that both
 /// are the same model, and is refused for any other.
 #[test]
@@ -397,7 +499,7 @@ fn links_are_between_equal_weights() {
 fn two_proofs_share_nothing() {
     let (model, prepared) = small();
     let input = model.input(1, 5);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS).unwrap();
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
     let words =
         |bytes: &[u8]| -> HashSet<[u8; 8]> { bytes.as_chunks::<8>().0.iter().copied().collect() };
     let mut sent = 0;
@@ -449,7 +551,7 @@ fn what_is_revealed_looks_uniform() {
     let words = |bytes: &[u8]| -> Vec<u64> {
         bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
     };
-    let plan = Plan::new(&model.architecture, 1, OPENINGS).unwrap();
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
     let sent: usize = cheat.seen.iter().map(|(_, len)| len).sum();
     // Messages, combinations and the linear test.
     let (messages, rest) = proof.bytes[32..].split_at(16 * sent);
@@ -585,7 +687,7 @@ fn pads_are_counted() {
         let clear = ["combination", "factors of products", "linear test"];
         let hidden = cheat.seen.iter().filter(|(label, _)| !clear.contains(label));
         let sent: usize = hidden.map(|(_, len)| len).sum();
-        let plan = Plan::new(&model.architecture, batch, OPENINGS).unwrap();
+        let plan = Plan::new(&model.architecture, batch, OPENINGS, false).unwrap();
         assert!(sent <= plan.pads.messages && plan.pads.messages <= sent + 100, "{sent}");
     }
 }

@@ -1,7 +1,7 @@
 //! The test of hiding: a simulator that knows the architecture and the public statement, and nothing else, makes
 //! a proof that the verifier accepts when the challenges are known beforehand.
 //!
-//! It has neither weights nor a run of the model; the outputs it "proves" are random. Messages are random, each
+//! It has neither weights nor a hidden input nor a run of the model; the outputs it "proves" are random. Messages are random, each
 //! column that will be shown is random but for the few values that the verifier's comparisons fix, every other
 //! leaf is a random hash. Since the real proof has the same distribution (pads, masks, random coefficients and
 //! salts are uniform), what a verifier sees of it, it could have made itself.
@@ -14,7 +14,7 @@ use crate::hiding::{MASK_ROWS, Plan};
 use crate::merkle::{self, Digest, Tree};
 use crate::ntt::Domain;
 use crate::transcript::Transcript;
-use crate::verifier::{self, Tested, verify, verify_with};
+use crate::verifier::{self, Tested, verify, verify_hidden_input, verify_with};
 use crate::{ProofError, Statement};
 
 const OPENINGS: u32 = 4;
@@ -59,13 +59,17 @@ impl Simulator {
         Tree::new(leaves)
     }
 
-    /// The proof, and the header whose root belongs to it.
-    fn run(&mut self, model: &Model, statement: &Statement<'_>) -> (Header, Vec<u8>) {
+    /// The proof, the header whose root belongs to it, and the commitment to the input if that is hidden.
+    fn run(
+        &mut self,
+        model: &Model,
+        statement: &Statement<'_>,
+        hides_input: bool,
+    ) -> (Header, Vec<u8>, Option<Digest>) {
         let architecture = model.architecture.clone();
         let profile = Profile::Hiding100 { openings: OPENINGS };
         let mut header = Header { architecture, profile, weight_root: [0; 32] };
-        let plan = Plan::new(&header.architecture, statement.batch, OPENINGS).unwrap();
-        let [matrix] = &plan.outside[..] else { panic!("one commitment from outside") };
+        let plan = Plan::new(&header.architecture, statement.batch, OPENINGS, hides_input).unwrap();
 
         // As many random messages as the verifier reads, and the test with the coefficient it wants.
         let mut proof: Vec<u8> = self.digest().to_vec();
@@ -75,34 +79,38 @@ impl Simulator {
         let supply = proof.clone();
         let transcript = Transcript::programmed("simulator");
         let mut settled =
-            verifier::inference(&header, statement, &plan, transcript, &supply).unwrap();
+            verifier::inference(&header, statement, hides_input, &plan, transcript, &supply)
+                .unwrap();
         proof.truncate(supply.len() - settled.reader.remaining());
         let mut test: Vec<E> = (0..plan.test_length()).map(|_| self.extension()).collect();
         test[plan.pad_columns() - 1] = settled.target;
         proof.extend(test.iter().flat_map(|element| element.to_bytes()));
         settled.reader.elements("linear test", test.len()).unwrap();
+        let both = settled.reader.transcript.challenge();
 
-        let _ = settled.reader.transcript.challenge();
         // The places are known; so everything else is made to fit.
         let places = settled.reader.transcript.positions(plan.queries, plan.log_places());
-        let columns: Vec<Vec<F>> = places.iter().map(|_| self.elements(matrix.rows)).collect();
-        let leaves: Vec<Vec<u8>> = columns.iter().map(|column| self.leaf(column)).collect();
-        let known = places.iter().copied().zip(leaves.iter().map(|leaf| merkle::salted_leaf(leaf)));
-        let tree = self.tree(matrix.log_length, known);
-        header.weight_root = tree.root();
-        proof.extend(leaves.concat());
-        proof.extend(tree.open(&places).concat());
-
-        let opened = &settled.outside[0];
-        let mut masks = Vec::new();
-        for (column, word) in columns.iter().zip(opened.words(matrix.log_length, &places)) {
-            let (factors, of_masks) = opened.factors.split_at(matrix.rows);
-            let missing = word - combine(column, factors);
-            masks.push(self.masks(missing, of_masks));
+        let mut roots = Vec::new();
+        let mut masks = vec![Vec::new(); places.len()];
+        for (matrix, opened) in plan.outside.iter().zip(&settled.outside) {
+            let columns: Vec<Vec<F>> = places.iter().map(|_| self.elements(matrix.rows)).collect();
+            let leaves: Vec<Vec<u8>> = columns.iter().map(|column| self.leaf(column)).collect();
+            let hashes = leaves.iter().map(|leaf| merkle::salted_leaf(leaf));
+            let tree = self.tree(matrix.log_length, places.iter().copied().zip(hashes));
+            roots.push(tree.root());
+            proof.extend(leaves.concat());
+            proof.extend(tree.open(&places).concat());
+            let words = opened.words(matrix.log_length, &places);
+            for ((column, word), mask) in columns.iter().zip(words).zip(&mut masks) {
+                let (factors, of_masks) = opened.factors.split_at(matrix.rows);
+                mask.extend(self.masks(word - combine(column, factors), of_masks));
+            }
         }
+        header.weight_root = roots[0];
+
         let leaves: Vec<Vec<u8>> = masks.iter().map(|mask| self.leaf(mask)).collect();
-        let known = places.iter().copied().zip(leaves.iter().map(|leaf| merkle::mask_leaf(leaf)));
-        let below = self.tree(plan.log_places(), known);
+        let hashes = leaves.iter().map(|leaf| merkle::mask_leaf(leaf));
+        let below = self.tree(plan.log_places(), places.iter().copied().zip(hashes));
         for (place, leaf) in places.iter().zip(leaves) {
             proof.extend(leaf);
             proof.extend(below.branch(*place, plan.fold()).concat());
@@ -111,34 +119,29 @@ impl Simulator {
         let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();
         own.dedup();
         let tested = Tested::new(&plan, &settled.functional);
-        let words = settled.columns.words(plan.columns.log_length, &own);
-        let tests = verifier::words(&test, plan.columns.log_length, &own);
-        let domain = Domain::new(plan.columns.log_length);
+        let log_length = plan.columns.log_length;
+        let words = settled.columns.words_with(both, &test, log_length, &own);
+        let domain = Domain::new(log_length);
         let mut hashes = Vec::new();
-        for ((place, word), test) in own.iter().zip(words).zip(tests) {
+        for (place, word) in own.iter().zip(words) {
             let first = plan.columns.rows;
             let mut column = self.elements(plan.columns.all_rows());
-            // The mask of the test: m_0 makes up for everything else.
-            let constant = first + MASK_ROWS;
-            column[constant] = F::ZERO;
-            column[constant + 1] = F::ZERO;
-            let missing = test - tested.at(domain.point(*place), &column);
-            (column[constant], column[constant + 1]) = (missing.0, missing.1);
-            // The mask of the combination makes up for the rest.
+            // The mask of the combination makes up for everything else.
             column[first..first + MASK_ROWS].fill(F::ZERO);
-            let missing = word - combine(&column, &settled.columns.factors);
-            let mask = self.masks(missing, &settled.columns.factors[first..first + MASK_ROWS]);
+            let factors = &settled.columns.factors;
+            let tests = both * tested.at(domain.point(*place), &column);
+            let missing = word - tests - combine(&column, factors);
+            let mask = self.masks(missing, &factors[first..first + MASK_ROWS]);
             column[first..first + MASK_ROWS].copy_from_slice(&mask);
             let leaf = self.leaf(&column);
-            hashes.push(merkle::salted_leaf(
-                &[&leaf, &below.level(plan.fold())[*place][..]].concat(),
-            ));
+            let node = &below.level(plan.fold())[*place][..];
+            hashes.push(merkle::salted_leaf(&[&leaf, node].concat()));
             proof.extend(leaf);
         }
-        let tree = self.tree(plan.columns.log_length, own.iter().copied().zip(hashes));
+        let tree = self.tree(log_length, own.iter().copied().zip(hashes));
         proof.extend(tree.open(&own).concat());
         proof[..32].copy_from_slice(&tree.root());
-        (header, proof)
+        (header, proof, roots.get(1).copied())
     }
 
     /// Three values with Σ factor · value = `missing`: the last is free.
@@ -160,25 +163,34 @@ fn combine(column: &[F], factors: &[E]) -> E {
 
 #[test]
 fn simulated_proofs_are_accepted_under_programmed_challenges() {
-    for (model, batch) in [(models::mlp([5, 4, 3, 2]), 1), (models::everything(), 2)] {
+    let programmed = || Transcript::programmed("simulator");
+    for (model, batch, hides_input) in [
+        (models::mlp([5, 4, 3, 2]), 1, false),
+        (models::everything(), 2, false),
+        (models::everything(), 1, true),
+    ] {
         let mut simulator = Simulator { rng: Rng(1) };
-        let input = model.input(batch, 1);
+        let input = if hides_input { Vec::new() } else { model.input(batch, 1) };
         let tensor = model.architecture.output();
         let output: Vec<i16> = (0..tensor.len() * batch)
             .map(|_| simulator.rng.int(i64::from(tensor.lo), i64::from(tensor.hi)) as i16)
             .collect();
-        assert_ne!(output, model.oracle(&input, batch));
+        assert!(hides_input || output != model.oracle(&input, batch));
         let statement = Statement { batch, input: &input, output: &output, context: b"c" };
-        let (header, proof) = simulator.run(&model, &statement);
-        let programmed = || Transcript::programmed("simulator");
-        verify_with(&header, &statement, programmed(), &proof).unwrap();
+        let (header, proof, commitment) = simulator.run(&model, &statement, hides_input);
+        let root = commitment.as_ref();
+        verify_with(&header, &statement, root, programmed(), &proof).unwrap();
         // The challenges made it so: under those of the hash it is nothing.
-        assert!(matches!(verify(&header, &statement, &proof), Err(ProofError::Rejected(_))));
+        let found = match root {
+            Some(root) => verify_hidden_input(&header, &statement, root, &proof),
+            None => verify(&header, &statement, &proof),
+        };
+        assert!(matches!(found, Err(ProofError::Rejected(_))));
         // And the verifier still decides.
-        for place in (0..proof.len()).step_by(1009) {
+        for place in (0..proof.len()).step_by(1511) {
             let mut damaged = proof.clone();
             damaged[place] ^= 1;
-            let found = verify_with(&header, &statement, programmed(), &damaged);
+            let found = verify_with(&header, &statement, root, programmed(), &damaged);
             assert!(found.is_err(), "byte {place}");
         }
     }

@@ -16,7 +16,7 @@ use super::channel::Reader;
 use super::opening::{self, Opened};
 use super::padded::{Padded, PaddedReader};
 use super::places::{self, Tested};
-use super::{Found, channel::Channel, converse};
+use super::{Found, channel::Channel, converse, layers};
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::{E, inverses};
@@ -24,7 +24,7 @@ use crate::field::F;
 use crate::forward;
 use crate::header::{Header, Statement};
 use crate::hiding::{Pads, Plan};
-use crate::layout;
+use crate::layout::{self, Column};
 use crate::merkle::Digest;
 use crate::ntt::Domain;
 use crate::transcript::Transcript;
@@ -80,17 +80,34 @@ fn settle<'a>(
 pub(crate) fn inference<'a>(
     header: &Header,
     statement: &Statement<'_>,
+    hides_input: bool,
     plan: &'a Plan,
     transcript: Transcript,
     proof: &'a [u8],
 ) -> Result<Settled<'a>> {
     let (batch, architecture) = (statement.batch, &header.architecture);
-    let input = forward::padded(architecture.input(), batch, statement.input)?;
     let output = forward::padded(architecture.output(), batch, statement.output)?;
+    let input = if hides_input {
+        None
+    } else {
+        Some(forward::padded(architecture.input(), batch, statement.input)?)
+    };
     settle(plan, transcript, proof, |channel| {
-        let found = converse(channel, header, batch, &output)?;
-        let Found { columns, weights } = found.with_input(channel, header, batch, &input)?;
-        Ok((columns, vec![weights]))
+        let all = converse(channel, header, batch, hides_input, &output)?;
+        let found = all.with_input(channel, header, batch, input.as_deref())?;
+        let Found { columns, weights } = found;
+        let mut outside = Vec::with_capacity(plan.outside.len());
+        if plan.outside.len() > usize::from(hides_input) {
+            outside.push(weights);
+        }
+        if hides_input {
+            // The value at the look-ups' point is one of the commitment as well: so both are one tensor.
+            let blocks = layout::all_columns(architecture, batch, true);
+            let index = layers::block(&blocks, Column::Input)?;
+            let claim = columns.get(index).ok_or_else(super::missing)?;
+            outside.push(vec![Claim { block: 0, ..claim.clone() }]);
+        }
+        Ok((columns, outside))
     })
 }
 
@@ -117,11 +134,12 @@ fn same_weights<'a>(
 pub(crate) fn functional(
     header: &Header,
     statement: &Statement<'_>,
+    hides_input: bool,
     plan: &Plan,
     transcript: Transcript,
     proof: &[u8],
 ) -> Result<(Vec<E>, E)> {
-    let settled = inference(header, statement, plan, transcript, proof)?;
+    let settled = inference(header, statement, hides_input, plan, transcript, proof)?;
     Ok((settled.functional, settled.target))
 }
 
@@ -140,13 +158,20 @@ pub(crate) fn link_functional(
 pub(super) fn verify(
     header: &Header,
     statement: &Statement<'_>,
+    input: Option<&Digest>,
     openings: u32,
     transcript: Transcript,
     proof: &[u8],
 ) -> Result<()> {
-    let plan = Plan::new(&header.architecture, statement.batch, openings)?;
-    let settled = inference(header, statement, &plan, transcript, proof)?;
-    settled.finish(&plan, &[header.weight_root])
+    let hides = input.is_some();
+    let plan = Plan::new(&header.architecture, statement.batch, openings, hides)?;
+    let settled = inference(header, statement, hides, &plan, transcript, proof)?;
+    let mut roots = Vec::with_capacity(2);
+    if plan.outside.len() > usize::from(hides) {
+        roots.push(header.weight_root);
+    }
+    roots.extend(input.copied());
+    settled.finish(&plan, &roots)
 }
 
 /// Checks a proof that two headers are of the same weights.
