@@ -66,6 +66,16 @@ def test_proofs_convince_and_are_counted(network: Network) -> None:
         refused("MX1700", lambda n=openings: Model(network, hiding=True, openings=n))
 
 
+@pytest.mark.parametrize("name", ["digits_mlp", "digits_mlp_int8", "digits_cnn"])
+def test_the_digits_are_proved_hidden(name: str) -> None:
+    """Honest control on trained networks and real images."""
+    samples = np.load(SAMPLES)
+    model = Model.from_onnx(EXAMPLES / f"{name}.onnx", calibration=samples, hiding=True)
+    proof = model.prove(samples[:3])
+    proof.verify(model)
+    assert np.array_equal(proof.result, model.network.run(samples[:3]))
+
+
 def test_a_misfit_costs_no_opening_and_a_failure_does(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
