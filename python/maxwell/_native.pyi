@@ -31,6 +31,7 @@ __all__ = [
     "measure",
     "proof_digest",
     "proof_verify",
+    "proof_verify_link",
     "run_cell",
 ]
 
@@ -240,11 +241,16 @@ class ProofModel:
     """A registered model with its weights, ready to run and to prove.
 
     Registering checks every rule of docs/reference/proof-model.md, commits to the weights and is
-    deterministic. Holds about 32 bytes per padded weight.
+    deterministic. Holds about 32 bytes per padded weight, and two to four times that when hiding.
     """
 
-    def __new__(cls, model_json: str, weights: bytes) -> ProofModel:
+    def __new__(
+        cls, model_json: str, weights: bytes, *, seed: bytes | None = None, openings: int = 0
+    ) -> ProofModel:
         """Registers a model from its JSON form and its weights (little-endian int16, back to back).
+
+        With `seed`, 32 fresh secret bytes, its proofs hide weights and activations; `openings`,
+        1 to 256, is how often the weights may be opened, by all objects of one seed together.
 
         Raises:
             ProofFailure: `invalid_model`, with the rule that is broken.
@@ -284,7 +290,15 @@ class ProofModel:
         """Runs the model and proves it, bound to `context`: `(proof, output)`.
 
         Raises:
-            ProofFailure: `invalid_data` when the input does not fit the model.
+            ProofFailure: `invalid_data` when the input does not fit the model, `budget_spent` when
+                this object opened its weights as often as it may.
+        """
+
+    def link(self, newer: ProofModel) -> bytes:
+        """Proves that `newer` is a registration of the same weights; spends an opening of both.
+
+        Raises:
+            ProofFailure: `invalid_model` when they differ otherwise or do not hide, `budget_spent`.
         """
 
 @final
@@ -334,4 +348,12 @@ def proof_digest(header: bytes) -> bytes:
 
     Raises:
         ProofFailure: `invalid_model` when it is not a header.
+    """
+
+def proof_verify_link(old: bytes, new: bytes, proof: bytes) -> None:
+    """Returns when the proof convinces that two headers are of the same weights.
+
+    Raises:
+        ProofFailure: `rejected` when it does not convince, `invalid_model` when a header is none or
+            they differ in more than the weights' commitment.
     """

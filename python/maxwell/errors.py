@@ -521,8 +521,10 @@ EXPLANATIONS: Final[dict[str, str]] = {
     ),
     "MX1716": (
         "A commitment that hides weights was opened as often as its randomness allows; one more "
-        "proof could tell something about them. Register the model again, which makes new "
-        "randomness and a new digest."
+        "proof could tell something about them. `maxwell model refresh DIGEST` commits to the same "
+        "weights with new randomness; the digest stays. That spends the last opening, which is "
+        "kept for it. More openings a commitment (`register --zk --openings N`) cost bytes of "
+        "proof."
     ),
     "MX1730": (
         "The node's prover died while it ran, proved or checked an inference, or was given up "

@@ -25,7 +25,7 @@ def test_the_prover_agrees_with_the_reference(block: int, wide: bool) -> None:
         if all(w is None for w in model.weights):
             continue  # below
         x = random_input(model, np.random.default_rng(seed), 2)
-        registered = backend.register(model, hiding=False)
+        registered = backend.register(model)
         assert registered.header.endswith(model.architecture()), seed
         assert backend.digest(registered.header) == registered.digest
         y, proof = backend.prove(registered, x, model.output_shape, b"context")
@@ -76,7 +76,7 @@ def test_models_without_weights_are_proved_or_refused() -> None:
     model = next(m for m in map(random_model, range(100)) if all(w is None for w in m.weights))
     x = random_input(model, np.random.default_rng(0), 2)
     try:
-        registered = backend.register(model, hiding=False)
+        registered = backend.register(model)
     except ProofError as error:
         assert error.code == "MX1703"  # noqa: PT017 – either way is allowed
         return
@@ -104,7 +104,7 @@ def test_what_a_proof_is_about_cannot_be_exchanged() -> None:
         m for m in map(random_model, range(40)) if any(w is not None for w in m.weights)
     ][:2]
     x = random_input(model, np.random.default_rng(3), 2)
-    registered = backend.register(model, hiding=False)
+    registered = backend.register(model)
     y, proof = backend.prove(registered, x, model.output_shape, b"context")
     check(registered.header, x, y, proof)
     changed = x.copy()
@@ -115,7 +115,7 @@ def test_what_a_proof_is_about_cannot_be_exchanged() -> None:
         lambda: check(registered.header, x[:1], y[:1], proof),
         lambda: check(registered.header, x, y, proof[:-1]),
         lambda: check(registered.header, x, y, proof + b"\0"),
-        lambda: check(backend.register(other, hiding=False).header, x, y, proof),
+        lambda: check(backend.register(other).header, x, y, proof),
     ]
     for attempt in tries:
         with pytest.raises(ProofError) as caught:
@@ -126,6 +126,6 @@ def test_what_a_proof_is_about_cannot_be_exchanged() -> None:
 @pytest.mark.skipif(backend.available(), reason="this module has a prover")
 def test_without_a_prover_the_error_says_so() -> None:
     with pytest.raises(ProofError) as caught:
-        backend.register(random_model(0), hiding=False)
+        backend.register(random_model(0))
     assert caught.value.code == "MX1708"
     assert caught.value.hint

@@ -43,6 +43,8 @@ struct Case {
     batch: usize,
     /// Targets of the issue without hiding: milliseconds to prove and verify, bytes.
     target: [Option<f64>; 3],
+    /// The same with hiding.
+    hiding: [Option<f64>; 3],
     runs: u32,
 }
 
@@ -66,6 +68,7 @@ fn cases() -> Vec<Case> {
             relu,
             batch,
             target: [Some(prove), Some(verify), bytes],
+            hiding: [Some(prove), Some(verify), bytes.map(|bytes| bytes + 100e3)],
             runs,
         };
     vec![
@@ -177,27 +180,43 @@ fn print(case: &str, what: &str, value: f64, unit: &str, target: Option<f64>, ex
     );
 }
 
-fn measure(case: &Case, smoke: bool) {
+/// Openings that the weights of hiding cases are registered for.
+const OPENINGS: u32 = 16;
+
+fn measure(case: &Case, smoke: bool, hiding: bool) {
     let runs = if smoke { 1 } else { case.runs };
     let (architecture, weights) = build(case);
-    let registered = || Prepared::new(architecture.clone(), &weights).unwrap();
+    let seed = [1; 32];
+    let registered = || {
+        let architecture = architecture.clone();
+        if hiding {
+            Prepared::hiding(architecture, &weights, &seed, OPENINGS).unwrap()
+        } else {
+            Prepared::new(architecture, &weights).unwrap()
+        }
+    };
+    // The budget of the last one is left for the runs.
     let (wall, cpu, prepared) = best(if smoke { 1 } else { 2 }, registered);
-    print(case.name, "register_ms", wall, "ms", None, &format!(",\"cpu_ms\":{cpu:.3}"));
+    let runs = if hiding { runs.min(OPENINGS) } else { runs };
+    let name = if hiding { format!("{}.zk", case.name) } else { case.name.to_owned() };
+    let name = name.as_str();
+    let targets = if hiding { case.hiding } else { case.target };
+    print(name, "register_ms", wall, "ms", None, &format!(",\"cpu_ms\":{cpu:.3}"));
     let mut rng = Rng(2);
     let count = case.input.iter().product::<usize>() * case.batch;
     let input: Vec<i16> = (0..count).map(|_| rng.int8()).collect();
     let (wall, rerun, _) = best(runs, || prepared.run(&input, case.batch).unwrap());
-    print(case.name, "rerun_ms", wall, "ms", None, &format!(",\"cpu_ms\":{rerun:.3}"));
+    print(name, "rerun_ms", wall, "ms", None, &format!(",\"cpu_ms\":{rerun:.3}"));
     let (wall, cpu, proof) = best(runs, || prepared.prove(&input, case.batch, b"bench").unwrap());
-    print(case.name, "prove_ms", wall, "ms", case.target[0], &format!(",\"cpu_ms\":{cpu:.3}"));
+    print(name, "prove_ms", wall, "ms", targets[0], &format!(",\"cpu_ms\":{cpu:.3}"));
     let output = &proof.output;
     let statement = Statement { batch: case.batch, input: &input, output, context: b"bench" };
     let (wall, cpu, ()) =
         best(runs, || verifier::verify(prepared.header(), &statement, &proof.bytes).unwrap());
     let ratio = cpu / rerun;
     let extra = format!(",\"cpu_ms\":{cpu:.3},\"verify_over_rerun\":{ratio:.3}");
-    print(case.name, "verify_ms", wall, "ms", case.target[1], &extra);
-    print(case.name, "proof_bytes", proof.bytes.len() as f64, "B", case.target[2], "");
+    print(name, "verify_ms", wall, "ms", targets[1], &extra);
+    print(name, "proof_bytes", proof.bytes.len() as f64, "B", targets[2], "");
 }
 
 /// Tier 1: one secret-vector check of the 768→3072 layer, beside the layer itself.
@@ -227,7 +246,9 @@ fn main() {
     let chosen = words.iter().find(|word| !word.starts_with('-'));
     for case in cases().iter().filter(|case| chosen.is_none_or(|name| name == case.name)) {
         if !smoke || case.input.iter().product::<usize>() <= 2048 && case.name != "dense_1024" {
-            measure(case, smoke);
+            for hiding in [false, true] {
+                measure(case, smoke, hiding);
+            }
         }
     }
     if chosen.is_none() && !smoke {

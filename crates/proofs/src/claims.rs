@@ -79,23 +79,45 @@ pub(crate) fn row_factors<V>(matrix: &Matrix, claim: &Claim<V>, weight: E) -> Ve
 }
 
 /// Weights of the groups, powers of one challenge, and last that of the proximity row, a challenge of its own:
-/// so the combination is a line in it, and the proximity gap of a line is what it costs.
+/// so the combination is a line in it, and the proximity gap of a line is what it costs. The powers start at
+/// the first: weight 1 is the mask's alone, whose error could undo that of a group which had it too.
 pub(crate) fn group_weights(base: E, proximity: E, count: usize) -> Vec<E> {
-    let mut weights = base.powers(count);
+    let mut weights: Vec<E> = base.powers(count + 1).split_off(1);
     weights.push(proximity);
     weights
 }
 
-/// The factors of all rows for the combination of groups with weights `by_group`, claims weighted by
-/// `by_claim`.
-pub(crate) fn combined_factors<V>(
+/// The factors of all rows in the combination that is sent: groups with weights `by_group`, claims weighted by
+/// `by_claim`, the proximity row with the last weight, and the mask, of an element a column, with weight 1.
+pub(crate) fn all_factors<V>(
+    matrix: &Matrix,
+    all: &[Claim<V>],
+    groups: &[Group],
+    by_claim: &[E],
+    by_group: &[E],
+    random: &[E],
+) -> Vec<E> {
+    let mut factors = combined_factors(matrix, all, groups, by_claim, by_group);
+    let last = by_group[groups.len()];
+    for (factor, random) in factors.iter_mut().zip(random) {
+        *factor += last * *random;
+    }
+    if let [low, high, ..] = &mut factors[matrix.rows..] {
+        *low += E::ONE;
+        *high += E::X;
+    }
+    factors
+}
+
+/// The factors of the rows of values in the combination of groups.
+fn combined_factors<V>(
     matrix: &Matrix,
     all: &[Claim<V>],
     groups: &[Group],
     by_claim: &[E],
     by_group: &[E],
 ) -> Vec<E> {
-    let mut factors = vec![E::ZERO; matrix.rows];
+    let mut factors = vec![E::ZERO; matrix.all_rows()];
     for (group, weight) in groups.iter().zip(by_group) {
         match group {
             Group::Row { row, .. } => factors[*row] += *weight,
@@ -112,4 +134,17 @@ pub(crate) fn combined_factors<V>(
         }
     }
     factors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A group with the mask's weight could carry an error that the mask's value undoes.
+    #[test]
+    fn no_group_has_the_weight_of_the_mask() {
+        let [base, proximity] = [E::from_i64(5), E::from_i64(11)];
+        let weights = group_weights(base, proximity, 3);
+        assert_eq!(weights, [base, base * base, base * base * base, proximity]);
+    }
 }

@@ -17,6 +17,8 @@ impl E {
     pub const ZERO: Self = Self(F::ZERO, F::ZERO);
     /// 1.
     pub const ONE: Self = Self(F::ONE, F::ZERO);
+    /// √7.
+    pub const X: Self = Self(F::ZERO, F::ONE);
 
     /// The element of a signed integer.
     #[must_use]

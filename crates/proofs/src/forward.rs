@@ -75,6 +75,22 @@ pub struct Trace {
     pub table_uses: Vec<Vec<u32>>,
     /// Uses of each byte.
     pub range_uses: Vec<u32>,
+    /// Uses of each value of the input's range; empty unless the input is hidden.
+    pub input_uses: Vec<u32>,
+}
+
+impl Trace {
+    /// Counts the values of a hidden input.
+    pub fn count_input(&mut self, input: &Tensor) {
+        let mut uses = vec![0; 1 << layout::input_bits(input)];
+        for value in &self.tensors[0] {
+            let entry = usize::try_from(i32::from(*value) - i32::from(input.lo));
+            if let Some(count) = entry.ok().and_then(|entry| uses.get_mut(entry)) {
+                *count += 1;
+            }
+        }
+        self.input_uses = uses;
+    }
 }
 
 /// Copies a tensor with its batch into padded form.
@@ -140,6 +156,7 @@ pub fn run(
         limbs: Vec::new(),
         table_uses: Vec::new(),
         range_uses: vec![0; 1 << RANGE_BITS],
+        input_uses: Vec::new(),
     };
     for table in &architecture.tables {
         trace.table_uses.push(vec![0; table.values.len().next_power_of_two()]);

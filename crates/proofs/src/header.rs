@@ -1,6 +1,7 @@
 //! What a verifier holds of a registered model, and the statement that a proof is about.
 
 use crate::error::{ProofError, Result};
+use crate::hiding;
 use crate::layout;
 use crate::merkle::Digest;
 use crate::model::{Architecture, limits};
@@ -15,17 +16,39 @@ const MAGIC: &[u8; 4] = b"MQH1";
 pub enum Profile {
     /// 100 bits, provable, nothing hidden.
     Plain100,
+    /// 100 bits, provable, weights and activations hidden.
+    Hiding100 {
+        /// How often the commitment to the weights may be opened.
+        openings: u32,
+    },
 }
 
 impl Profile {
-    fn code(self) -> u8 {
+    fn to_bytes(self) -> Vec<u8> {
         match self {
-            Self::Plain100 => 1,
+            Self::Plain100 => vec![1],
+            Self::Hiding100 { openings } => [&[2][..], &openings.to_le_bytes()].concat(),
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
-        (code == 1).then_some(Self::Plain100)
+    /// Reads a profile from the front.
+    fn from_bytes(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        match bytes.split_first()? {
+            (1, rest) => Some((Self::Plain100, rest)),
+            (2, rest) => {
+                let (openings, rest) = rest.split_first_chunk()?;
+                let openings = u32::from_le_bytes(*openings);
+                let allowed = (1..=hiding::OPENINGS_MAX).contains(&openings);
+                allowed.then_some((Self::Hiding100 { openings }, rest))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether proofs hide the weights.
+    #[must_use]
+    pub fn hides(self) -> bool {
+        matches!(self, Self::Hiding100 { .. })
     }
 }
 
@@ -42,7 +65,7 @@ impl Header {
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let architecture = self.architecture.to_bytes();
-        [MAGIC, &[self.profile.code()][..], &self.weight_root, &architecture].concat()
+        [MAGIC, &self.profile.to_bytes()[..], &self.weight_root, &architecture].concat()
     }
 
     /// Decodes a header.
@@ -52,9 +75,9 @@ impl Header {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let wrong = || ProofError::model("not a model header of version 1");
         let (magic, rest) = bytes.split_first_chunk::<4>().ok_or_else(wrong)?;
-        let (code, rest) = rest.split_first().ok_or_else(wrong)?;
+        let read = Profile::from_bytes(rest).filter(|_| magic == MAGIC);
+        let (profile, rest) = read.ok_or_else(wrong)?;
         let (root, architecture) = rest.split_first_chunk::<32>().ok_or_else(wrong)?;
-        let profile = Profile::from_code(*code).filter(|_| magic == MAGIC).ok_or_else(wrong)?;
         let architecture = Architecture::from_bytes(architecture)?;
         Ok(Self { architecture, profile, weight_root: *root })
     }
@@ -69,6 +92,12 @@ impl Header {
     #[must_use]
     pub fn architecture(&self) -> &Architecture {
         &self.architecture
+    }
+
+    /// The security profile.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
     }
 
     /// The matrix of the weight commitment.
@@ -117,6 +146,22 @@ impl Statement<'_> {
         Ok(())
     }
 
+    /// The same when the input is hidden behind a commitment: it is not in the statement.
+    pub(crate) fn check_hidden(&self, architecture: &Architecture) -> Result<()> {
+        check_hidden_batch(architecture, self.batch)?;
+        if !self.input.is_empty() || self.output.len() != architecture.output().len() * self.batch {
+            return Err(ProofError::InvalidData("an input, or an output of another size".into()));
+        }
+        Ok(())
+    }
+
+    /// The transcript of a statement about a hidden input.
+    pub(crate) fn hidden_transcript(&self, digest: &Digest, input: &Digest) -> Transcript {
+        let mut transcript = self.transcript(digest);
+        transcript.absorb("hidden input", input);
+        transcript
+    }
+
     /// The transcript with everything public in it, before the first challenge.
     pub(crate) fn transcript(&self, digest: &Digest) -> Transcript {
         let bytes =
@@ -131,6 +176,18 @@ impl Statement<'_> {
     }
 }
 
+/// [`check_batch`] for a hidden input, which is looked up as well, in a range that must contain the padding.
+pub(crate) fn check_hidden_batch(architecture: &Architecture, batch: usize) -> Result<()> {
+    check_batch(architecture, batch)?;
+    let input = architecture.input();
+    if !(input.lo..=input.hi).contains(&0)
+        || layout::all_segments(architecture, batch, true).len > limits::LEAVES
+    {
+        return Err(ProofError::InvalidData(format!("a batch of {batch} hidden inputs")));
+    }
+    Ok(())
+}
+
 /// Refuses a batch that is empty, too large, or makes a tensor too large.
 pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<()> {
     let largest = layout::log2_ceil(limits::CELLS);
@@ -138,4 +195,26 @@ pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<(
         && architecture.tensors().iter().all(|t| layout::tensor_log(t, batch) <= largest)
         && layout::segments(architecture, batch).len <= limits::LEAVES;
     if fits { Ok(()) } else { Err(ProofError::InvalidData(format!("a batch of {batch}"))) }
+}
+
+/// The openings of two hiding headers that may be linked: equal but for their roots.
+pub(crate) fn check_link(old: &Header, new: &Header) -> Result<u32> {
+    match old.profile {
+        Profile::Hiding100 { openings }
+            if old.profile == new.profile && old.architecture == new.architecture =>
+        {
+            Ok(openings)
+        }
+        _ => {
+            Err(ProofError::model("a link is between two hiding registrations of one architecture"))
+        }
+    }
+}
+
+/// The transcript of the proof that two headers are of the same weights.
+pub(crate) fn link_transcript(old: &Header, new: &Header) -> Transcript {
+    let mut transcript = Transcript::new("maxwell 2026 proof model link v1");
+    transcript.absorb("old", &old.digest());
+    transcript.absorb("new", &new.digest());
+    transcript
 }

@@ -128,11 +128,25 @@ pub enum Column {
     TableUses(usize),
     /// How often each byte is used.
     RangeUses,
+    /// The input, when it is hidden.
+    Input,
+    /// How often each value is an input, when it is hidden.
+    InputUses,
 }
 
-/// Blocks of a proof's own commitment.
+/// Blocks of a proof's own commitment when the input is public.
 #[must_use]
 pub fn columns(architecture: &Architecture, batch: usize) -> Vec<(Column, Block)> {
+    all_columns(architecture, batch, false)
+}
+
+/// Blocks of a proof's own commitment; those of a hidden input come last.
+#[must_use]
+pub fn all_columns(
+    architecture: &Architecture,
+    batch: usize,
+    hides_input: bool,
+) -> Vec<(Column, Block)> {
     let full = |log_size: usize| Block { log_size, active: 1 << log_size };
     let mut blocks = Vec::new();
     for (index, op) in architecture.ops().iter().enumerate() {
@@ -145,7 +159,24 @@ pub fn columns(architecture: &Architecture, batch: usize) -> Vec<(Column, Block)
         blocks.push((Column::TableUses(id), full(log2_ceil(table.values.len()))));
     }
     blocks.push((Column::RangeUses, full(RANGE_BITS)));
+    if hides_input {
+        let input = architecture.input();
+        blocks.push((Column::Input, full(tensor_log(input, batch))));
+        blocks.push((Column::InputUses, full(input_bits(input))));
+    }
     blocks
+}
+
+/// log2 of the (padded) number of values that an input cell can have.
+#[must_use]
+pub fn input_bits(input: &Tensor) -> usize {
+    log2_ceil(usize::from(input.hi.abs_diff(input.lo)) + 1)
+}
+
+/// Value `index` of the range of an input; beyond its end the last one again.
+#[must_use]
+pub fn input_entry(input: &Tensor, index: usize) -> i64 {
+    (i64::from(input.lo) + index as i64).min(i64::from(input.hi))
 }
 
 /// A run of leaves of the shared look-up argument.
@@ -159,6 +190,10 @@ pub enum Segment {
     Table(usize),
     /// The entries of the byte range.
     Range,
+    /// Look-ups of a hidden input.
+    InputLookups,
+    /// The values that an input can have.
+    InputRange,
 }
 
 /// Segments of the look-up argument, largest first, with log2 of their size and their first leaf. Each
@@ -170,9 +205,15 @@ pub struct Segments {
     pub len: usize,
 }
 
-/// The segments of a model and batch.
+/// The segments of a model and batch when the input is public.
 #[must_use]
 pub fn segments(architecture: &Architecture, batch: usize) -> Segments {
+    all_segments(architecture, batch, false)
+}
+
+/// The segments of a model and batch.
+#[must_use]
+pub fn all_segments(architecture: &Architecture, batch: usize, hides_input: bool) -> Segments {
     let mut parts = Vec::new();
     for (index, op) in architecture.ops().iter().enumerate() {
         let log = tensor_log(&architecture.tensors()[index + 1], batch);
@@ -183,6 +224,11 @@ pub fn segments(architecture: &Architecture, batch: usize) -> Segments {
         parts.push((Segment::Table(id), log2_ceil(table.values.len()), 0));
     }
     parts.push((Segment::Range, RANGE_BITS, 0));
+    if hides_input {
+        let input = architecture.input();
+        parts.push((Segment::InputLookups, tensor_log(input, batch), 0));
+        parts.push((Segment::InputRange, input_bits(input), 0));
+    }
     parts.sort_by_key(|(_, log, _)| std::cmp::Reverse(*log));
     let mut len = 0;
     for (_, log, first) in &mut parts {

@@ -12,12 +12,14 @@
 )]
 
 mod claims;
+mod dot;
 mod error;
 pub mod extension;
 pub mod field;
 pub mod forward;
 pub mod freivalds;
 mod header;
+pub mod hiding;
 mod lanes;
 pub mod layout;
 pub mod merkle;
@@ -27,13 +29,15 @@ mod narrow;
 pub mod ntt;
 pub mod params;
 pub mod prover;
+mod random;
 pub mod transcript;
 pub mod verifier;
 mod windows;
 
 pub use error::{ProofError, Result};
 pub use header::{Header, Profile, Statement};
-pub use prover::{Prepared, Proof};
+pub use prover::{HiddenProof, Prepared, Proof, commit_input};
+pub use random::{Seed, fresh_seed};
 
 #[cfg(test)]
 mod tests;

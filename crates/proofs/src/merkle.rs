@@ -12,11 +12,28 @@ pub type Digest = [u8; 32];
 /// Keys of the two domains, fixed strings of 32 bytes.
 const LEAF: &[u8; 32] = b"maxwell-proofs merkle leaf v1...";
 const NODE: &[u8; 32] = b"maxwell-proofs merkle node v1...";
+const SALTED: &[u8; 32] = b"maxwell-proofs merkle salted v1.";
+const MASK: &[u8; 32] = b"maxwell-proofs merkle mask v1...";
+
+/// Bytes of a salt, at the front of a hiding leaf.
+pub const SALT: usize = 32;
 
 /// The hash of a leaf.
 #[must_use]
 pub fn leaf(bytes: &[u8]) -> Digest {
     *blake3::keyed_hash(LEAF, bytes).as_bytes()
+}
+
+/// The hash of a leaf that starts with its salt.
+#[must_use]
+pub fn salted_leaf(bytes: &[u8]) -> Digest {
+    *blake3::keyed_hash(SALTED, bytes).as_bytes()
+}
+
+/// The hash of one place of a mask, salt first.
+#[must_use]
+pub fn mask_leaf(bytes: &[u8]) -> Digest {
+    *blake3::keyed_hash(MASK, bytes).as_bytes()
 }
 
 fn node(left: &Digest, right: &Digest) -> Digest {
@@ -42,6 +59,19 @@ impl Tree {
             levels.push(above.map(|pair| node(&pair[0], &pair[1])).collect());
         }
         Self { levels }
+    }
+
+    /// The nodes `depth` levels above the leaves.
+    #[must_use]
+    pub fn level(&self, depth: u32) -> &[Digest] {
+        &self.levels[depth as usize]
+    }
+
+    /// The siblings on the way from one leaf to the level `depth` above.
+    #[must_use]
+    pub fn branch(&self, position: usize, depth: u32) -> Vec<Digest> {
+        let levels = self.levels.iter().take(depth as usize).enumerate();
+        levels.map(|(up, level)| level[position >> up ^ 1]).collect()
     }
 
     /// The root.
@@ -72,6 +102,19 @@ impl Tree {
         }
         siblings
     }
+}
+
+/// The node above a leaf, along its branch. `None` when `sibling` has no more.
+pub fn climb(
+    leaf: Digest,
+    position: usize,
+    depth: u32,
+    mut sibling: impl FnMut() -> Option<Digest>,
+) -> Option<Digest> {
+    (0..depth).try_fold(leaf, |hash, up| {
+        let other = sibling()?;
+        Some(if position >> up & 1 == 0 { node(&hash, &other) } else { node(&other, &hash) })
+    })
 }
 
 /// Recomputes the root from the hashes of leaves at sorted, distinct positions below `2^log_size`.
@@ -140,6 +183,11 @@ mod tests {
                 wrong[index][0] ^= 1;
                 prop_assert_ne!(check(6, &positions, &wrong, &proof), Some(tree.root()));
             }
+            for depth in 0..=6 {
+                let mut branch = tree.branch(positions[0], depth).into_iter();
+                let node = climb(all[positions[0]], positions[0], depth, || branch.next());
+                prop_assert_eq!(node, Some(tree.level(depth)[positions[0] >> depth]));
+            }
             if let Some(short) = proof.len().checked_sub(1) {
                 prop_assert_eq!(check(6, &positions, &found, &proof[..short]), None);
             }
@@ -149,7 +197,13 @@ mod tests {
     #[test]
     fn domains_are_separate() {
         let [a, b] = [leaf(b"a"), leaf(b"b")];
-        assert_ne!(leaf(&[a, b].concat()), node(&a, &b));
+        let all: [fn(&[u8]) -> Digest; 3] = [leaf, salted_leaf, mask_leaf];
+        let bytes = [a, b].concat();
+        let mut found: Vec<Digest> = all.iter().map(|hash| hash(&bytes)).collect();
+        found.push(node(&a, &b));
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), 4);
         assert_eq!(root_of(3, &[], &[], || None), None);
     }
 }

@@ -46,7 +46,78 @@ impl Domain {
     #[must_use]
     pub fn point(&self, position: usize) -> F {
         let exponent = (position as u64).reverse_bits() >> (64 - self.log_size.max(1));
-        F::root_of_unity(self.log_size).pow(exponent)
+        // The domain of one point has no layer.
+        let powers = self.twiddles.first().map_or(&[F::ONE][..], Vec::as_slice);
+        let half = powers.len();
+        let power = powers[exponent as usize % half];
+        if exponent as usize >= half { -power } else { power }
+    }
+
+    /// Evaluates a polynomial at some positions only: sorted, distinct, below the domain's size.
+    ///
+    /// Works on `values` as [`Domain::evaluate`] does, but leaves blocks alone in which nothing is asked for;
+    /// other places hold nothing of meaning afterwards.
+    pub fn evaluate_at(&self, values: &mut [F], filled: usize, positions: &[usize]) {
+        assert!(values.len() == self.size(), "BUG: the buffer has the domain's size");
+        self.descend(values, filled, positions, 0, 0);
+    }
+
+    /// One block of the recursion; it starts at position `first`.
+    fn descend(
+        &self,
+        block: &mut [F],
+        filled: usize,
+        positions: &[usize],
+        first: usize,
+        layer: usize,
+    ) {
+        if positions.is_empty() || block.len() < 2 {
+            return;
+        }
+        let span = block.len() / 2;
+        let (below, above) = positions.split_at(positions.partition_point(|p| *p < first + span));
+        let (low, high) = block.split_at_mut(span);
+        let steps = self.twiddles[layer].iter();
+        if filled <= span {
+            if !above.is_empty() {
+                for ((a, b), twiddle) in low.iter().zip(high.iter_mut()).zip(steps).take(filled) {
+                    *b = *a * *twiddle;
+                }
+            }
+        } else {
+            for ((a, b), twiddle) in low.iter_mut().zip(high.iter_mut()).zip(steps) {
+                let difference = *a - *b;
+                *a += *b;
+                *b = difference * *twiddle;
+            }
+        }
+        let filled = filled.min(span);
+        self.descend(low, filled, below, first, layer + 1);
+        self.descend(high, filled, above, first + span, layer + 1);
+    }
+
+    /// The coefficients of the polynomial with these values, in place: the inverse of [`Domain::evaluate`].
+    pub fn interpolate(&self, values: &mut [F]) {
+        let size = self.size();
+        assert!(values.len() == size, "BUG: the buffer has the domain's size");
+        for twiddles in self.twiddles.iter().rev() {
+            let span = twiddles.len();
+            for block in values.chunks_exact_mut(2 * span) {
+                let (low, high) = block.split_at_mut(span);
+                for (index, (a, b)) in low.iter_mut().zip(high).enumerate() {
+                    // ω^−e = −ω^(span − e).
+                    let back = match index {
+                        0 => *b,
+                        _ => -(*b * twiddles[span - index]),
+                    };
+                    (*a, *b) = (*a + back, *a - back);
+                }
+            }
+        }
+        let scale = F::from_u64(size as u64).inverse().unwrap_or(F::ONE);
+        for value in values {
+            *value *= scale;
+        }
     }
 
     /// Evaluates the polynomial with these coefficients at every point, in place.
@@ -100,6 +171,31 @@ mod tests {
                 let x = domain.point(position);
                 let horner = coefficients.iter().rev().fold(F::ZERO, |sum, c| sum * x + *c);
                 assert_eq!(*value, horner, "position {position}, filled {filled}");
+            }
+        }
+    }
+
+    /// Some positions alone, and back again, against the whole.
+    #[test]
+    fn parts_and_inverse_agree() {
+        for log_size in [1, 2, 7] {
+            let domain = Domain::new(log_size);
+            let size = domain.size();
+            for filled in [1, size / 2, size] {
+                let mut coefficients = vec![F::ZERO; size];
+                for (index, value) in coefficients[..filled].iter_mut().enumerate() {
+                    *value = F::from_u64(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(index as u64 + 7));
+                }
+                let mut whole = coefficients.clone();
+                domain.evaluate(&mut whole, filled);
+                for step in [1, 3, 50] {
+                    let positions: Vec<usize> = (0..size).step_by(step).collect();
+                    let mut part = coefficients.clone();
+                    domain.evaluate_at(&mut part, filled, &positions);
+                    assert!(positions.iter().all(|p| part[*p] == whole[*p]));
+                }
+                domain.interpolate(&mut whole);
+                assert_eq!(whole, coefficients);
             }
         }
     }

@@ -15,7 +15,7 @@ const QUERY_BITS: u32 = 102;
 /// log2(n / C).
 pub const LOG_BLOWUP: usize = 2;
 /// Smallest and largest row that is considered.
-const LOG_COLUMNS: std::ops::RangeInclusive<usize> = 6..=15;
+pub(crate) const LOG_COLUMNS: std::ops::RangeInclusive<usize> = 6..=15;
 
 /// How many independent queries a code of rate `message / length` needs.
 #[must_use]
@@ -48,8 +48,14 @@ pub struct Place {
 pub struct Matrix {
     /// log2 of the values of a row.
     pub log_columns: usize,
-    /// Rows that exist.
+    /// Rows of values.
     pub rows: usize,
+    /// Rows behind them that hold no values: masks and pads of a hiding commitment.
+    pub extra: usize,
+    /// Coefficients of a row: its values, and behind them the random ones of a hiding commitment.
+    pub message: usize,
+    /// log2 of the length of a code word.
+    pub log_length: u32,
     /// Independent queries of one opening.
     pub queries: usize,
     /// The blocks.
@@ -67,7 +73,8 @@ impl Matrix {
         all.min_by_key(cost).unwrap_or_else(|| Self::with_columns(blocks, *LOG_COLUMNS.end()))
     }
 
-    fn with_columns(blocks: &[Block], log_columns: usize) -> Self {
+    /// The matrix whose rows have `2^log_columns` values and nothing else.
+    pub(crate) fn with_columns(blocks: &[Block], log_columns: usize) -> Self {
         let mut order: Vec<usize> = (0..blocks.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(blocks[*index].log_size));
         let mut places = vec![Place { row: 0, rows: 0, offset: 0 }; blocks.len()];
@@ -87,7 +94,16 @@ impl Matrix {
             }
         }
         let queries = queries(1 << log_columns, 1 << (log_columns + LOG_BLOWUP));
-        Self { log_columns, rows, queries, blocks: blocks.to_vec(), places }
+        Self {
+            log_columns,
+            rows,
+            extra: 0,
+            message: 1 << log_columns,
+            log_length: (log_columns + LOG_BLOWUP) as u32,
+            queries,
+            blocks: blocks.to_vec(),
+            places,
+        }
     }
 
     /// Values of a row.
@@ -96,10 +112,16 @@ impl Matrix {
         1 << self.log_columns
     }
 
-    /// log2 of the length of a codeword.
+    /// Random coefficients of a row; 0 unless hiding.
     #[must_use]
-    pub fn log_length(&self) -> u32 {
-        (self.log_columns + LOG_BLOWUP) as u32
+    pub fn random(&self) -> usize {
+        self.message - self.columns()
+    }
+
+    /// All rows.
+    #[must_use]
+    pub fn all_rows(&self) -> usize {
+        self.rows + self.extra
     }
 }
 

@@ -3,24 +3,32 @@
 mod channel;
 mod commit;
 mod gkr;
+mod hiding;
 mod layers;
 mod leaves;
 mod opening;
+mod secrets;
 mod sumcheck;
 
 pub(crate) use channel::Tamper;
 use channel::{Channel, Honest};
-use commit::{Commitment, Committed, Data};
+use commit::{Commitment, Committed, Data, Hide};
+pub use hiding::{HiddenProof, commit_input};
+
+use std::sync::atomic::AtomicU32;
 
 use crate::claims::Claim;
-use crate::error::Result;
+use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::field::F;
 use crate::forward::{self, Packed, Trace};
 use crate::header::{self, Header, Profile, Statement};
+use crate::hiding::{OPENINGS_MAX, Plan, weight_matrix};
 use crate::layout::{self, Column, WeightBlock};
 use crate::mle;
 use crate::model::{Architecture, Weights, check_bounds};
+use crate::random::Seed;
+use crate::transcript::Transcript;
 
 /// A registered model, ready to prove: weights, their code words and Merkle tree.
 ///
@@ -31,6 +39,14 @@ pub struct Prepared {
     pub(crate) packed: Vec<Packed>,
     weights: Committed,
     blocks: Vec<WeightBlock>,
+    /// Openings of a hiding commitment by this object; whoever keeps it across processes counts as well.
+    pub(crate) opened: AtomicU32,
+}
+
+/// Claims that the openings must prove.
+struct Claims {
+    columns: Vec<Claim<E>>,
+    weights: Vec<Claim<E>>,
 }
 
 /// What proving gives.
@@ -47,13 +63,49 @@ impl Prepared {
     /// # Errors
     /// [`crate::ProofError::InvalidModel`] when a bound is broken.
     pub fn new(architecture: Architecture, weights: &Weights) -> Result<Self> {
+        Self::registered(architecture, weights, Profile::Plain100, &[0; 32])
+    }
+
+    /// Registers a model whose weights stay hidden for as many proofs as `openings` says.
+    ///
+    /// `seed` is 32 secret, fresh random bytes. Whoever knows them and the weights can register the same
+    /// model again, with the same header; with another seed it has another header. No two commitments
+    /// may share a seed unless they are the same one.
+    ///
+    /// # Errors
+    /// [`crate::ProofError::InvalidModel`] when a bound is broken, or `openings` is not 1 to
+    /// [`crate::hiding::OPENINGS_MAX`].
+    pub fn hiding(
+        architecture: Architecture,
+        weights: &Weights,
+        seed: &Seed,
+        openings: u32,
+    ) -> Result<Self> {
+        if !(1..=OPENINGS_MAX).contains(&openings) {
+            let text = format!("1 to {OPENINGS_MAX} openings, not {openings}");
+            return Err(ProofError::InvalidModel(text));
+        }
+        Self::registered(architecture, weights, Profile::Hiding100 { openings }, seed)
+    }
+
+    fn registered(
+        architecture: Architecture,
+        weights: &Weights,
+        profile: Profile,
+        seed: &Seed,
+    ) -> Result<Self> {
         check_bounds(&architecture, weights)?;
         let packed = forward::pack(&architecture, weights);
-        Ok(Self::commit(architecture, packed))
+        Ok(Self::commit(architecture, packed, profile, seed))
     }
 
     /// Commits to weights in the committed layout, unchecked: what a registrar could do who wants to cheat.
-    pub(crate) fn commit(architecture: Architecture, packed: Vec<Packed>) -> Self {
+    pub(crate) fn commit(
+        architecture: Architecture,
+        packed: Vec<Packed>,
+        profile: Profile,
+        seed: &Seed,
+    ) -> Self {
         let (blocks, data) = layout::weight_blocks(&architecture)
             .iter()
             .map(|(name, _)| {
@@ -66,10 +118,18 @@ impl Prepared {
                 (*name, data)
             })
             .unzip();
-        let weights = Committed::new(header::weight_matrix(&architecture), data, &mut Honest);
-        let header =
-            Header { architecture, profile: Profile::Plain100, weight_root: weights.root() };
-        Self { header, packed, weights, blocks }
+        let (matrix, hide) = match profile {
+            Profile::Plain100 => (Some(header::weight_matrix(&architecture)), None),
+            Profile::Hiding100 { openings } => {
+                let hide = Hide { seed, label: "weights", extra: Vec::new(), below: &[] };
+                (weight_matrix(&architecture, openings), Some(hide))
+            }
+        };
+        // A model without weights commits to an empty matrix.
+        let matrix = matrix.unwrap_or_else(|| header::weight_matrix(&architecture));
+        let weights = Committed::new(matrix, data, hide, &mut Honest);
+        let header = Header { architecture, profile, weight_root: weights.root() };
+        Self { header, packed, weights, blocks, opened: AtomicU32::new(0) }
     }
 
     /// What verifiers need.
@@ -121,19 +181,73 @@ impl Prepared {
         let output = self.output(&trace, batch);
         let statement = Statement { batch, input, output: &output, context };
         let transcript = statement.transcript(&self.header.digest());
-        let mut channel = Channel::new(transcript, tamper);
-        self.converse(&mut channel, &trace, batch);
-        let bytes = channel.finish();
+        let bytes = match self.header.profile {
+            Profile::Plain100 => self.prove_plain(&trace, batch, transcript, tamper),
+            Profile::Hiding100 { openings } => {
+                self.spend(openings)?;
+                let plan = Plan::new(&self.header.architecture, batch, openings, false)?;
+                hiding::prove(self, &plan, &trace, &statement, None, transcript, tamper)?
+            }
+        };
         Ok(Proof { bytes, output })
     }
 
-    fn converse(&self, channel: &mut Channel<'_>, trace: &Trace, batch: usize) {
-        let architecture = &self.header.architecture;
-        let columns = layout::columns(architecture, batch);
-        let data = columns.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
-        let committed = Committed::new(self.header.column_matrix(batch), data, channel.tamper);
-        channel.send_bytes("columns root", &committed.root());
+    /// Proves that `newer` is a registration of the same weights, for [`crate::verifier::verify_link`]. That
+    /// spends one opening of both.
+    ///
+    /// # Errors
+    /// [`ProofError::InvalidModel`] when the two differ in anything but the weights' commitment, or do not
+    /// hide; [`ProofError::BudgetSpent`] when an opening is missing.
+    pub fn link(&self, newer: &Self) -> Result<Vec<u8>> {
+        self.link_tampered(newer, &mut Honest)
+    }
 
+    pub(crate) fn link_tampered(&self, newer: &Self, tamper: &mut dyn Tamper) -> Result<Vec<u8>> {
+        let openings = header::check_link(&self.header, &newer.header)?;
+        let Some(plan) = Plan::link(&self.header.architecture, openings)? else {
+            return Ok(Vec::new());
+        };
+        self.spend(openings)?;
+        newer.spend(openings)?;
+        let transcript = header::link_transcript(&self.header, &newer.header);
+        hiding::link(self, newer, &plan, transcript, tamper)
+    }
+
+    fn prove_plain(
+        &self,
+        trace: &Trace,
+        batch: usize,
+        transcript: Transcript,
+        tamper: &mut dyn Tamper,
+    ) -> Vec<u8> {
+        let columns = layout::columns(&self.header.architecture, batch);
+        let data = columns.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
+        let matrix = self.header.column_matrix(batch);
+        let committed = Committed::new(matrix, data, None, tamper);
+        let mut channel = Channel::new(transcript, tamper);
+        channel.send_bytes("columns root", &committed.root());
+        let claims = self.converse(&mut channel, trace, batch, false);
+        for (committed, claims) in [(&committed, claims.columns), (&self.weights, claims.weights)] {
+            if !claims.is_empty() {
+                committed.open(&mut channel, &claims, &[]);
+                let matrix = &committed.matrix;
+                let places = channel.transcript.positions(matrix.queries, matrix.log_length);
+                committed.reveal(&mut channel, &places);
+            }
+        }
+        channel.finish()
+    }
+
+    /// Everything between the commitment and the openings.
+    fn converse(
+        &self,
+        channel: &mut Channel<'_>,
+        trace: &Trace,
+        batch: usize,
+        hides_input: bool,
+    ) -> Claims {
+        let architecture = &self.header.architecture;
+        let columns = layout::all_columns(architecture, batch, hides_input);
         let folding = channel.challenge();
         let alpha = channel.challenge();
         let (level, depth) = leaves::level(architecture, trace, batch, folding, alpha);
@@ -154,16 +268,13 @@ impl Prepared {
         }
         claims.tensors.push(self.bind_output(channel, trace, batch));
         for (tensor, point, value) in claims.tensors {
-            if let Some(op) = tensor.checked_sub(1) {
-                let is = |(column, _): &(Column, _)| *column == Column::Output(op);
-                let block = columns.iter().position(is).unwrap_or(usize::MAX);
+            // A public input is evaluated by the verifier.
+            let name = tensor.checked_sub(1).map_or(Column::Input, Column::Output);
+            if let Some(block) = columns.iter().position(|(column, _)| *column == name) {
                 column_claims.push(Claim { block, point, value });
             }
         }
-        committed.open(channel, &column_claims);
-        if !claims.weights.is_empty() {
-            self.weights.open(channel, &claims.weights);
-        }
+        Claims { columns: column_claims, weights: claims.weights }
     }
 
     /// The committed output equals the public one in every real cell: a sum-check of eq(random, ·), cut to the

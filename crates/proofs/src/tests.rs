@@ -3,8 +3,10 @@
 #![allow(clippy::cast_sign_loss, reason = "small known numbers")]
 
 mod cheats;
+mod hiding;
 mod honest;
 pub(crate) mod models;
 mod registrars;
+mod simulator;
 mod statements;
 mod vectors;

@@ -30,5 +30,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<secret::SecretVector>()?;
     module.add_function(wrap_pyfunction!(proofs::proof_verify, module)?)?;
     module.add_function(wrap_pyfunction!(proofs::proof_digest, module)?)?;
+    module.add_function(wrap_pyfunction!(proofs::proof_verify_link, module)?)?;
     Ok(())
 }

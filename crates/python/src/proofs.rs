@@ -1,6 +1,6 @@
 //! Proof of inference for Python. Tensors cross as little-endian int16, batch first, row-major.
 
-use maxwell_proofs::{Header, Prepared, ProofError, Statement, model, verifier};
+use maxwell_proofs::{Header, Prepared, ProofError, Seed, Statement, model, verifier};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -62,12 +62,28 @@ pub(crate) struct ProofModel {
 #[pymethods]
 impl ProofModel {
     #[new]
-    fn new(py: Python<'_>, model_json: &str, weights: &[u8]) -> PyResult<Self> {
+    #[pyo3(signature = (model_json, weights, *, seed = None, openings = 0))]
+    fn new(
+        py: Python<'_>,
+        model_json: &str,
+        weights: &[u8],
+        seed: Option<&[u8]>,
+        openings: u32,
+    ) -> PyResult<Self> {
         let prepared = guarded(py, || {
             let (architecture, weights) = model::from_json(model_json, weights)?;
-            Prepared::new(architecture, &weights)
+            let Some(seed) = seed else { return Prepared::new(architecture, &weights) };
+            let seed: &Seed = seed.try_into().map_err(|_| {
+                ProofError::InvalidModel("a seed of another length than 32 bytes".to_owned())
+            })?;
+            Prepared::hiding(architecture, &weights, seed, openings)
         })?;
         Ok(Self { prepared })
+    }
+
+    fn link<'py>(&self, py: Python<'py>, newer: &Self) -> PyResult<Bound<'py, PyBytes>> {
+        let proof = guarded(py, || self.prepared.link(&newer.prepared))?;
+        Ok(PyBytes::new(py, &proof))
     }
 
     #[getter]
@@ -135,4 +151,17 @@ pub(crate) fn proof_verify(
 pub(crate) fn proof_digest<'py>(py: Python<'py>, header: &[u8]) -> PyResult<Bound<'py, PyBytes>> {
     let digest = guarded(py, || Header::from_bytes(header).map(|header| header.digest()))?;
     Ok(PyBytes::new(py, &digest))
+}
+
+#[pyfunction]
+pub(crate) fn proof_verify_link(
+    py: Python<'_>,
+    old: &[u8],
+    new: &[u8],
+    proof: &[u8],
+) -> PyResult<()> {
+    guarded(py, || {
+        let (old, new) = (Header::from_bytes(old)?, Header::from_bytes(new)?);
+        verifier::verify_link(&old, &new, proof)
+    })
 }

@@ -69,7 +69,11 @@ def import_model(
 @command.command()
 @click.argument("file", metavar="MODEL.onnx", type=click.Path(path_type=Path))
 @import_options
-@click.option("--zk", is_flag=True, help="Commit so that proofs can hide the weights.")
+@click.option("--zk", is_flag=True, help="Commit so that proofs hide the weights.")
+@click.option(
+    "--openings", type=click.IntRange(3, 256), metavar="N", default=16, show_default=True,
+    help="With --zk: how often the weights may be opened; more make proofs longer.",
+)  # fmt: skip
 @click.option("--json", is_flag=True, help="Print as JSON.")
 @common_options
 @click.pass_obj
@@ -81,11 +85,13 @@ def register(
     percentile: float | None,
     per_tensor: bool,
     zk: bool,
+    openings: int,
     json: bool,
 ) -> int:
     """Import a model, commit to its weights, and keep it in the local store.
 
-    Prints the model's digest: what its proofs are checked against.
+    Prints the model's digest: what its proofs are checked against. With --zk the commitment has a
+    secret, which is kept in the store for you alone, and gives a limited number of proofs.
     """
     from maxwell.proofs.proof import Model
 
@@ -93,15 +99,49 @@ def register(
     network = import_model(stages, file, calibration, percentile, per_tensor)
     weights = sum(0 if w is None else w.size for w in network.proof_model.weights)
     with stages.stage("commit", f"committing to {weights:,} weights"):
-        model = Model(network, hiding=zk)
+        model = Model(network, hiding=zk, openings=openings)
     folder = model.save()
     if json:
         import msgspec
 
-        about = {"digest": model.digest, "folder": str(folder), "hiding": zk}
+        about = {
+            "digest": model.digest,
+            "folder": str(folder),
+            "hiding": zk,
+            "proofs_left": model.proofs_left,
+        }
         click.echo(msgspec.json.encode({"schema": "maxwell.model/1", **about}))
     else:
         click.echo(model.digest)
+    return 0
+
+
+@command.command()
+@click.argument("model", metavar="DIGEST|NAME")
+@click.option("--json", is_flag=True, help="Print as JSON.")
+@common_options
+@click.pass_obj
+def refresh(settings: Settings, *, model: str, json: bool) -> int:
+    """Commit to hidden weights again, with new randomness, under the same digest.
+
+    For a model whose proofs are used up. Later proofs carry a proof that the weights are the same.
+    """
+    from maxwell.proofs.proof import Model
+    from maxwell.proofs.store import ModelStore
+
+    store = ModelStore()
+    stages = Stages(settings)
+    digest = store.find(model)
+    with stages.stage("commit", "committing to the weights again"):
+        registered = Model.stored(digest, store)
+        registered.refresh()
+    if json:
+        import msgspec
+
+        about = {"digest": digest, "hiding": True, "proofs_left": registered.proofs_left}
+        click.echo(msgspec.json.encode({"schema": "maxwell.model/1", **about}))
+    else:
+        click.echo(digest)
     return 0
 
 
@@ -129,14 +169,17 @@ def inspect(
     if file.endswith(".onnx") or Path(file).is_file():
         stages = Stages(settings)
         network = import_model(stages, Path(file), calibration, percentile, per_tensor)
-        digest = None
+        digest, header, openings = None, None, None
         if backend.available():
             with stages.stage("commit", "committing to the weights"):
-                digest = backend.register(network.proof_model, hiding=False).digest.hex()
+                registered = backend.register(network.proof_model)
+            digest, header = registered.digest.hex(), registered.header
     else:
         digest = store.find(file)
         network = store.load(digest)
-    data = inspection(network, digest)
+        header = store.header(digest)
+        openings = store.openings(digest)
+    data = inspection(network, digest, header, openings)
     if json:
         import msgspec
 
@@ -167,11 +210,17 @@ def list_models(settings: Settings, *, json: bool) -> int:
         return 0
     from rich.table import Table
 
+    from maxwell.proofs.openings import proofs_left
+
     table = Table.grid(padding=(0, 2, 0, 0))
     for _ in range(4):
         table.add_column(no_wrap=True)
     for digest, about in found.items():
-        kind = "weights hidden" if about.hiding else ""
+        kind = ""
+        if about.hiding:
+            openings = store.openings(digest)
+            left = "unknown" if openings is None else f"{proofs_left(openings)}"
+            kind = f"weights hidden, {left} proofs left"
         table.add_row(digest[:16], about.name, f"{about.macs:,} multiplications", kind)
     print_data(table)
     return 0

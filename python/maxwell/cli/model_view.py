@@ -9,11 +9,14 @@ import msgspec
 
 from maxwell.proofs.bounds import FIELD_BOUND
 from maxwell.proofs.model import NAMES, op_macs
+from maxwell.proofs.openings import proofs_left
+from maxwell.proofs.proof import PROFILE_AT, PROFILES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from maxwell.proofs.importer import Network
+    from maxwell.proofs.openings import Openings
 
 
 class OperationView(msgspec.Struct, frozen=True):
@@ -42,6 +45,12 @@ class Inspection(msgspec.Struct, frozen=True):
     name: str
     digest: str | None
     """None where the installation has no prover."""
+    profile: str | None
+    """Security profile of the commitment; None likewise."""
+    openings: int | None
+    """How often hidden weights may be opened; None when they are not hidden."""
+    proofs_left: int | None
+    """Proofs that can be made before a refresh; None likewise."""
     input_shape: tuple[int, ...]
     input_range: tuple[int, int]
     input_scale: float
@@ -55,8 +64,18 @@ class Inspection(msgspec.Struct, frozen=True):
     operations: tuple[OperationView, ...]
 
 
-def inspection(network: Network, digest: str | None) -> Inspection:
-    """Returns what is to be shown of a model."""
+def inspection(
+    network: Network, digest: str | None, header: bytes | None, openings: Openings | None
+) -> Inspection:
+    """Returns what is to be shown of a model.
+
+    Args:
+        network: the model.
+        digest: its name.
+        header: of its commitment.
+        openings: the count of hidden weights.
+    """
+    profile = None if header is None else PROFILES.get(header[PROFILE_AT : PROFILE_AT + 1])
     model = network.proof_model
     shapes, bounds = model.shapes(), network.bounds()
     operations: list[OperationView] = []
@@ -82,6 +101,9 @@ def inspection(network: Network, digest: str | None) -> Inspection:
         "maxwell.model-inspection/1",
         network.name,
         digest,
+        profile,
+        None if openings is None else openings.total,
+        None if openings is None else proofs_left(openings),
         model.input_shape,
         model.input_range,
         network.input_grid.scale,
@@ -107,6 +129,7 @@ def inspection_view(data: Inspection) -> RenderableType:
     rows = {
         "model": data.name,
         "digest": data.digest or "unknown: this installation has no prover",
+        "profile": _profile(data),
         "input": f"{_shape(data.input_shape)}, integers {lo} to {hi}, unit {data.input_scale:.6g}",
         "output": f"{_shape(data.output_shape)}, unit {data.output_scale:.6g}",
         "multiplications": f"{data.macs:,} an inference",
@@ -131,6 +154,12 @@ def inspection_view(data: Inspection) -> RenderableType:
         )  # fmt: skip
     assert all(op.product_bits < log2(FIELD_BOUND) + 0.01 for op in data.operations)
     return Group(about, "", table)
+
+
+def _profile(data: Inspection) -> str:
+    if data.openings is None:
+        return data.profile or "unknown"
+    return f"{data.profile}; {data.proofs_left} proofs left, {data.openings} openings in all"
 
 
 def _shape(shape: tuple[int, ...]) -> str:

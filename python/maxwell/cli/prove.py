@@ -16,8 +16,10 @@ from maxwell.errors import ProofError
 from maxwell.proofs.arrays import load_array
 
 if TYPE_CHECKING:
-    from maxwell.proofs.importer import Network
-    from maxwell.proofs.store import ModelStore
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from maxwell.proofs.proof import Model
 
 
 @click.command()
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     "-o", "--out", type=click.Path(path_type=Path), metavar="FILE", required=True,
     help="Where the proof goes.",
 )  # fmt: skip
-@click.option("--zk", is_flag=True, help="Hide the weights.")
+@click.option("--zk", is_flag=True, help="Hide weights and activations.")
 @click.option("--context", metavar="HEX", default="", help="Bytes that the proof is bound to.")
 @import_options
 @click.option("--json", is_flag=True, help="Print as JSON.")
@@ -48,25 +50,17 @@ def command(
 ) -> int:
     """Run a model on an input and write a proof of the result.
 
+    With --zk the proof tells nothing about weights and activations beyond input and output; a model
+    that is registered with --zk is always proved so.
+
     X.npy holds one input or a batch: real numbers, which are rounded to the model's grid, or the
     model's integers. A file that was registered is used as it was registered.
     """
-    from maxwell.proofs.proof import Model
-
     stages = Stages(settings)
     bound_to = parse_hex(context, "--context")
     data = load_array(x)
-    network, known = _network(stages, model, calibration, percentile, per_tensor)
-    network.to_ints(data)  # before the work of committing, so that a misfit is told at once
-    with stages.stage("commit", "committing to the weights"):
-        registered = Model(network, hiding=zk)
-        if known is not None and not zk and registered.digest != known:
-            raise ProofError(
-                f"model {known[:16]}… of the store has other weights than its digest says",
-                code="MX1715",
-                hint="remove its folder and register the model again",
-            )
-        registered.save()
+    registered = _registered(stages, model, data, zk, calibration, percentile, per_tensor)
+    network = registered.network
     with stages.stage("prove", f"proving {network.proof_model.macs():,} multiplications"):
         proof = registered.prove(data, context=bound_to)
     proof.save(out)
@@ -80,6 +74,8 @@ def command(
             "output": proof.output_ints.tolist(),
             "result": proof.result.tolist(),
             "proof_bytes": len(proof.proof),
+            "hiding": proof.hiding,
+            "proofs_left": registered.proofs_left,
             "took_ns": {name: str(ns) for name, ns in stages.took_ns.items()},
         }
         click.echo(msgspec.json.encode(shown))
@@ -91,36 +87,49 @@ def command(
         took = stages.took_ns["prove"] / 1e6
         print_note(f"{out}: {len(proof.proof):,} bytes of proof, {took:,.0f} ms")
         print_note(f"model {proof.digest}")
+        if registered.proofs_left is not None:
+            print_note(f"weights hidden; {registered.proofs_left} proofs left before a refresh")
     return 0
 
 
-def _network(
+def _registered(
     stages: Stages,
-    model: str,
+    word: str,
+    data: NDArray[np.generic],
+    zk: bool,
     calibration: Path | None,
     percentile: float | None,
     per_tensor: bool,
-) -> tuple[Network, str | None]:
-    """Returns the registered model that a word or a file means, with its digest, or imports it."""
+) -> Model:
+    """Returns the registered model that a word or a file means, or imports and registers it."""
     from maxwell.proofs.onnx_file import read_bytes
+    from maxwell.proofs.proof import Model
     from maxwell.proofs.store import ModelStore
 
     store = ModelStore()
-    path = Path(model)
-    if not (model.endswith(".onnx") or path.is_file()):
-        found = store.find(model)
-        return store.load(found), _plain(store, found)
-    if calibration is None and percentile is None and not per_tensor:
+    path = Path(word)
+    known = None
+    if not (word.endswith(".onnx") or path.is_file()):
+        known = store.find(word)
+        if zk and not store.about(known).hiding:
+            raise ProofError(
+                f"model {known[:16]}… was registered without hiding its weights",
+                hint="`maxwell model register --zk m.onnx` registers it anew",
+            )
+    elif calibration is None and percentile is None and not per_tensor:
         source = hashlib.sha256(read_bytes(path)).hexdigest()
-        digest = store.find_source(source)
-        if digest is not None:
-            return store.load(digest), _plain(store, digest)
-    return import_model(stages, path, calibration, percentile, per_tensor), None
-
-
-def _plain(store: ModelStore, digest: str) -> str | None:
-    """Returns the digest if registering again must give it: hiding draws new randomness."""
-    return None if store.about(digest).hiding else digest
+        known = store.find_source(source, hiding=zk)
+    # Inputs are checked before the work of committing, so that a misfit is told at once.
+    if known is not None:
+        store.load(known).to_ints(data)
+        with stages.stage("commit", "committing to the weights"):
+            return Model.stored(known, store)
+    network = import_model(stages, path, calibration, percentile, per_tensor)
+    network.to_ints(data)
+    with stages.stage("commit", "committing to the weights"):
+        model = Model(network, hiding=zk)
+        model.save(store)
+    return model
 
 
 def parse_hex(text: str, option: str) -> bytes:

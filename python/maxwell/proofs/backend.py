@@ -32,7 +32,7 @@ CODES: Final = {
 
 HINTS: Final = {
     "MX1706": "do not use its output; ask for the proof again",
-    "MX1716": "register the model again, which makes a new digest",
+    "MX1716": "`maxwell model refresh DIGEST` makes new randomness under the same digest",
 }
 
 
@@ -63,6 +63,10 @@ class Registered(Protocol):
         """Returns a proof and the output that it is about."""
         ...
 
+    def link(self, newer: Registered) -> bytes:
+        """Returns a proof that another registration is of the same weights."""
+        ...
+
 
 class SecretVector(Protocol):
     """The secret of one matrix of weights, kept by whoever checks its products."""
@@ -76,7 +80,7 @@ class _Native(Protocol):
     """What the native module offers for proofs."""
 
     ProofFailure: type[Exception]
-    ProofModel: Callable[[str, bytes], Registered]
+    ProofModel: Callable[..., Registered]
     SecretVector: Callable[[bytes, bytes, bytes], SecretVector]
 
     def proof_verify(
@@ -90,6 +94,7 @@ class _Native(Protocol):
         batch: int = 1,
     ) -> None: ...
     def proof_digest(self, header: bytes) -> bytes: ...
+    def proof_verify_link(self, old: bytes, new: bytes, proof: bytes) -> None: ...
 
 
 def available() -> bool:
@@ -116,22 +121,22 @@ def _raise(error: Exception) -> NoReturn:
     raise ProofError(str(message), code=code, hint=HINTS.get(code)) from error
 
 
-def register(model: ProofModel, *, hiding: bool) -> Registered:
+def register(model: ProofModel, *, seed: bytes | None = None, openings: int = 0) -> Registered:
     """Commits to a model's weights: once per model, a few ms per 10,000 weights.
 
+    Args:
+        model: what to commit to.
+        seed: 32 fresh secret bytes if proofs shall hide the weights.
+        openings: how often they may then be opened.
+
     Raises:
-        ProofError: MX1703 for a model that is not allowed, MX1708 without a prover, or without one
-            that hides weights.
+        ProofError: MX1703 for a model that is not allowed, MX1708 without a prover.
     """
     functions = _functions()
-    if hiding:
-        raise ProofError(
-            "this installation's prover cannot hide weights",
-            code="MX1708",
-            hint="register without --zk; input, output and weights are then public",
-        )
     try:
-        return functions.ProofModel(model.to_json(), model.weight_bytes())
+        return functions.ProofModel(
+            model.to_json(), model.weight_bytes(), seed=seed, openings=openings
+        )
     except functions.ProofFailure as error:
         _raise(error)
 
@@ -152,6 +157,32 @@ def run(
     return np.frombuffer(y, "<i2").reshape(len(x), *output_shape)
 
 
+def link(old: Registered, new: Registered) -> bytes:
+    """Proves that two registrations are of the same weights; spends an opening of both.
+
+    Raises:
+        ProofError: MX1716 when one has no opening left.
+    """
+    functions = _functions()
+    try:
+        return old.link(new)
+    except functions.ProofFailure as error:
+        _raise(error)
+
+
+def verify_link(old: bytes, new: bytes, proof: bytes) -> None:
+    """Checks that two headers are of the same weights.
+
+    Raises:
+        ProofError: MX1706 when that is not proved.
+    """
+    functions = _functions()
+    try:
+        functions.proof_verify_link(old, new, proof)
+    except functions.ProofFailure as error:
+        raise ProofError(str(error.args[-1]), code="MX1706") from error
+
+
 def prove(
     model: Registered, x: NDArray[np.int16], output_shape: tuple[int, ...], context: bytes
 ) -> tuple[NDArray[np.int16], bytes]:
@@ -167,7 +198,8 @@ def prove(
         `(batch, *output_shape)` and the proof.
 
     Raises:
-        ProofError: MX1705 for an input that does not fit.
+        ProofError: MX1705 for an input that does not fit, MX1716 when hidden weights have no
+            opening left. Whoever keeps the count has counted before.
     """
     functions = _functions()
     try:

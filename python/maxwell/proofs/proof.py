@@ -19,7 +19,15 @@ from maxwell.errors import ProofError
 from maxwell.proofs import backend
 from maxwell.proofs.claims import commit_tensor
 from maxwell.proofs.extras import optional
+from maxwell.proofs.hidden import (
+    Hidden,
+    check_lineage,
+    decode_lineage,
+    encode_lineage,
+    first_header,
+)
 from maxwell.proofs.importer import Network, load_onnx
+from maxwell.proofs.openings import TOTAL_DEFAULT, proofs_left
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
 
@@ -28,13 +36,17 @@ if TYPE_CHECKING:
 
     from maxwell.proofs.calibrate import Options
     from maxwell.proofs.claims import Claim
+    from maxwell.proofs.hidden import Lineage
 
 FORMAT: Final = "maxwell-proof/1"
 PROFILE_AT: Final = 4
 """Where a header has its profile, after `MQH1`."""
 
+PROFILES: Final = {b"\x01": "plain, 100 bits", b"\x02": "hiding, 100 bits"}
+"""Their names; the native prover refuses those that it does not know."""
+
 PLAIN_PROFILES: Final = (b"\x01",)
-"""Profiles that hide nothing; the native prover refuses those that it does not know."""
+"""Profiles that hide nothing."""
 
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Header, input, output and proof; the largest of the documented cases is below 2 MiB."""
@@ -45,16 +57,30 @@ class Model:
 
     Args:
         network: what to register.
-        hiding: whether proofs shall tell nothing about the weights (tier T4).
+        hiding: whether proofs shall tell nothing about weights and activations (tier T4). Such a
+            model has a secret and a limited number of proofs; `save` keeps both.
+        openings: how often hidden weights may be opened; two are spent by refreshes.
 
     Raises:
         ProofError: MX1708 when this installation has no prover.
     """
 
-    def __init__(self, network: Network, *, hiding: bool = False) -> None:
+    def __init__(
+        self, network: Network, *, hiding: bool = False, openings: int = TOTAL_DEFAULT
+    ) -> None:
+        self._become(network, Hidden.new(openings) if hiding else None)
+
+    def _become(self, network: Network, hidden: Hidden | None) -> None:
         self.network = network
-        self.hiding = hiding
-        self._registered = backend.register(network.proof_model, hiding=hiding)
+        self._hidden = hidden
+        self._store: ModelStore | None = None
+        self._registered = (
+            backend.register(network.proof_model)
+            if hidden is None
+            else backend.register(
+                network.proof_model, seed=hidden.seed, openings=hidden.openings.total
+            )
+        )
 
     @classmethod
     def from_onnx(
@@ -64,25 +90,97 @@ class Model:
         calibration: NDArray[np.floating] | None = None,
         options: Options | None = None,
         hiding: bool = False,
+        openings: int = TOTAL_DEFAULT,
     ) -> Model:
         """Imports an ONNX file (`maxwell.proofs.load_onnx`) and registers it."""
         network = load_onnx(path, calibration=calibration, options=options)
-        return cls(network, hiding=hiding)
+        return cls(network, hiding=hiding, openings=openings)
+
+    @classmethod
+    def stored(cls, digest: str, store: ModelStore | None = None) -> Model:
+        """Returns a model of the local store, with its secret and its count if it hides.
+
+        Raises:
+            ProofError: MX1707 when it is not there, MX1715 when it does not fit its digest.
+        """
+        where = ModelStore() if store is None else store
+        model = cls.__new__(cls)
+        hides = where.about(digest).hiding
+        hidden, header = Hidden.load(where.folder / digest) if hides else (None, b"")
+        model._become(where.load(digest), hidden)
+        model._store = where
+        if model.digest != digest or (hides and model.header != header):
+            raise ProofError(
+                f"model {digest[:16]}… of the store has other weights than its digest says",
+                code="MX1715",
+                hint="remove its folder and register the model again",
+            )
+        return model
+
+    @property
+    def hiding(self) -> bool:
+        """Whether proofs tell nothing about the weights."""
+        return self._hidden is not None
+
+    @property
+    def proofs_left(self) -> int | None:
+        """How many proofs can be made before a refresh; None when nothing is hidden."""
+        return None if self._hidden is None else proofs_left(self._hidden.openings)
 
     @property
     def digest(self) -> str:
-        """D_M in hexadecimal: what a proof is checked against."""
-        return self._registered.digest.hex()
+        """D_M in hexadecimal: what a proof is checked against. Survives a refresh."""
+        lineage = () if self._hidden is None else self._hidden.lineage
+        return backend.digest(first_header(lineage, self.header)).hex()
 
     @property
     def header(self) -> bytes:
-        """What a verifier needs of the model."""
+        """What a verifier needs of the model's current commitment."""
         return self._registered.header
 
     def save(self, store: ModelStore | None = None) -> Path:
-        """Puts the model into the local store."""
+        """Puts the model into the local store; a hiding one with its secret, for this user only."""
         where = ModelStore() if store is None else store
-        return where.add(self.network, self.header, self.digest, hiding=self.hiding)
+        folder = where.add(
+            self.network, self.header, self.digest, hiding=self.hiding, hidden=self._hidden
+        )
+        if self._hidden is not None and self._store is None:
+            self._hidden, _ = Hidden.load(folder)
+            self._store = where
+        return folder
+
+    def refresh(self) -> None:
+        """Commits to the weights again, with new randomness, under the same digest.
+
+        Spends an opening of the old commitment and one of the new, for the proof that both are of
+        the same weights.
+
+        Raises:
+            ProofError: MX1700 when nothing is hidden, MX1716 when the old commitment has no opening
+                left, MX1715 when the store cannot be written or another process refreshed.
+        """
+        old = self._hidden
+        if old is None:
+            raise ProofError("a model that hides nothing needs no refresh")
+        total = old.openings.total
+        new = Hidden.new(total)
+        registered = backend.register(self.network.proof_model, seed=new.seed, openings=total)
+        old.openings.spend(reserve=0)
+        new.openings.spend(reserve=0)
+        link = backend.link(self._registered, registered)
+        new = replace(new, lineage=(*old.lineage, (self.header, link)))
+        if self._store is not None:
+            folder = self._store.folder / self.digest
+            try:
+                new = new.save(folder, registered.header)
+            except OSError as error:
+                raise ProofError(
+                    f"cannot write the refreshed commitment into {folder}: "
+                    f"{error.strerror or error}",
+                    code="MX1715",
+                    hint="if another process has refreshed it, just go on",
+                ) from error
+        self._hidden, self._registered = new, registered
 
     def run_ints(self, x: NDArray[np.int16]) -> NDArray[np.int16]:
         """Runs the model natively, without a proof: integers in and out, batch first.
@@ -100,10 +198,16 @@ class Model:
             context: what the proof shall be bound to, such as `Claim.digest()`.
 
         Raises:
-            ProofError: MX1705 for an input that does not fit.
+            ProofError: MX1705 for an input that does not fit, MX1716 when hidden weights have no
+                opening left for it.
         """
         model = self.network.proof_model
         ints = self.network.to_ints(x)
+        lineage: Lineage = ()
+        if self._hidden is not None:
+            # Before anything is shown: a proof that fails afterwards has cost an opening.
+            self._hidden.openings.spend(reserve=1)
+            lineage = self._hidden.lineage
         y, data = backend.prove(self._registered, ints, model.output_shape, context)
         return Proof(
             header=self.header,
@@ -112,6 +216,7 @@ class Model:
             batch=len(ints),
             context=context,
             proof=data,
+            lineage=encode_lineage(lineage),
             network=self.network,
         )
 
@@ -124,7 +229,7 @@ class Model:
             ("input", f"{model.input_shape} in {model.input_range}"),
             ("output", f"{self.network.output_shape}"),
             ("multiplications", f"{model.macs():,}"),
-            ("weights hidden", "yes" if self.hiding else "no"),
+            ("weights hidden", f"{self.proofs_left} proofs left" if self.hiding else "no"),
             ("scales from", self.network.calibration),
         ]
         return _html(rows)
@@ -141,6 +246,8 @@ class Proof:
         batch: inferences that are proved at once.
         context: what the proof is bound to.
         proof: the proof itself.
+        lineage: earlier headers of a model that was refreshed, with the proofs that its weights
+            stayed the same (`maxwell.proofs.hidden`).
         network: scales and names, where they are known; not part of the file.
     """
 
@@ -150,12 +257,16 @@ class Proof:
     batch: int
     context: bytes
     proof: bytes
+    lineage: bytes = b""
     network: Network | None = None
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the model that the proof is about, computed from its header."""
-        return backend.digest(self.header).hex()
+        """Digest of the model that the proof is about, computed from its first header.
+
+        Only `verify` says whether the proof's own header is of the same weights.
+        """
+        return backend.digest(first_header(decode_lineage(self.lineage), self.header)).hex()
 
     @property
     def hiding(self) -> bool:
@@ -205,6 +316,7 @@ class Proof:
             )
         if context != self.context:
             raise ProofError("the proof is bound to another context", code="MX1706")
+        check_lineage(decode_lineage(self.lineage), self.header)
         backend.verify(
             self.header,
             x=self.input,
@@ -268,7 +380,10 @@ class Proof:
         return proof
 
     def _values(self) -> dict[str, object]:
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "network"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "network"}
+        if not self.lineage:
+            del values["lineage"]
+        return values
 
     def _repr_html_(self) -> str:
         """Shows the proof in a notebook."""
@@ -288,7 +403,7 @@ def prove(
     x: NDArray[np.generic],
     *,
     context: bytes = b"",
-    hiding: bool = False,
+    zk: bool = False,
 ) -> Proof:
     """Runs a model on an input and proves the result.
 
@@ -296,7 +411,7 @@ def prove(
         model: an ONNX file, or a model that is imported or registered already.
         x: one input or a batch, in real numbers or the model's integers.
         context: what the proof shall be bound to.
-        hiding: whether to hide the weights; a registered model has decided that already.
+        zk: whether to hide weights and activations; a registered model has decided that already.
 
     Returns:
         The proof, whose `result` is the output and whose `verify` checks it.
@@ -304,7 +419,7 @@ def prove(
     if isinstance(model, str | Path):
         model = load_onnx(model)
     if isinstance(model, Network):
-        model = Model(model, hiding=hiding)
+        model = Model(model, hiding=zk)
     return model.prove(x, context=context)
 
 
@@ -330,6 +445,8 @@ def _read(path: Path) -> Proof:
         raise _malformed(path, "not a map")
     values = cast("dict[str, object]", decoded)
     kinds = {f.name: f.type for f in fields(Proof) if f.name != "network"}
+    if values.get("lineage") is None:
+        del kinds["lineage"]
     if values.keys() != {*kinds, "format"} or values.pop("format") != FORMAT:
         raise _malformed(path, f"not of format {FORMAT}")
     for name, kind in kinds.items():
@@ -337,6 +454,8 @@ def _read(path: Path) -> Proof:
             raise _malformed(path, f"{name} is not of type {kind}")
     if cbor2.dumps(values | {"format": FORMAT}, canonical=True) != data:
         raise _malformed(path, "not in canonical form")
+    if values.get("lineage") == b"":
+        raise _malformed(path, "an empty lineage")
     proof = Proof(**cast("dict[str, Any]", values))
     sizes = len(proof.input), len(proof.output)
     if proof.batch < 1 or any(size == 0 or size % (2 * proof.batch) for size in sizes):

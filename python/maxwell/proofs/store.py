@@ -1,8 +1,9 @@
 """The local store of models: one folder a model, named by its digest.
 
 `model.json` and `weights.bin` are the proof model, `header.bin` is what a verifier holds,
-`about.json` has the names and scales. Files are written whole or not at all. Loading compares the
-model with its header, so that a damaged folder is an error and not another model.
+`about.json` has the names and scales. A model whose weights are hidden has its secrets in `hiding`,
+for its owner alone. Files are written whole or not at all. Loading compares the model with its
+header, so that a damaged folder is an error and not another model.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import platformdirs
 from maxwell.errors import ProofError, choices_hint
 from maxwell.proofs.importer import Network
 from maxwell.proofs.model import ProofModel
+from maxwell.proofs.openings import FileOpenings
 from maxwell.proofs.quantise import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from maxwell.proofs.hidden import Hidden
 
 DATA_VARIABLE: Final = "MAXWELL_DATA_DIR"
 PREFIX_MIN: Final = 8
@@ -62,8 +66,23 @@ class ModelStore:
         root = Path(given) if given else Path(platformdirs.user_data_dir("maxwell"))
         self.folder = root / "models" if folder is None else folder
 
-    def add(self, network: Network, header: bytes, digest: str, *, hiding: bool) -> Path:
+    def add(
+        self,
+        network: Network,
+        header: bytes,
+        digest: str,
+        *,
+        hiding: bool,
+        hidden: Hidden | None = None,
+    ) -> Path:
         """Writes a model; one that is there already stays as it is.
+
+        Args:
+            network: the model.
+            header: of its (current) commitment.
+            digest: its name.
+            hiding: whether its proofs hide the weights.
+            hidden: its secret and count, if they are to be kept.
 
         Raises:
             ProofError: MX1715 when the folder cannot be written.
@@ -98,6 +117,8 @@ class ModelStore:
                 whole.mkdir()
                 for name, data in files.items():
                     (whole / name).write_bytes(data)
+                if hidden is not None:
+                    hidden.save(whole, header)
                 whole.rename(target)
         except OSError as error:
             if target.is_dir():  # another process was first
@@ -145,12 +166,18 @@ class ModelStore:
             )
         return fits[0]
 
-    def find_source(self, source_sha256: str) -> str | None:
-        """Returns the newest model that was made of a file with this hash, or None."""
+    def find_source(self, source_sha256: str, *, hiding: bool = False) -> str | None:
+        """Returns the newest model that was made of a file with this hash, or None.
+
+        Args:
+            source_sha256: the hash.
+            hiding: only those whose weights are hidden.
+        """
+        abouts = {digest: self.about(digest) for digest in self.digests()}
         found = [
             ((self.folder / digest).stat().st_mtime_ns, digest)
-            for digest in self.digests()
-            if self.about(digest).source_sha256 == source_sha256
+            for digest, about in abouts.items()
+            if about.source_sha256 == source_sha256 and (about.hiding or not hiding)
         ]
         return max(found)[1] if found else None
 
@@ -171,6 +198,16 @@ class ModelStore:
     def header(self, digest: str) -> bytes:
         """Returns what a verifier holds."""
         return self._read(digest, "header.bin")
+
+    def openings(self, digest: str) -> FileOpenings | None:
+        """Returns the count of a model whose weights are hidden and whose secret is here."""
+        from maxwell.proofs.hidden import FOLDER, Hidden
+
+        if not (self.folder / digest / FOLDER).is_dir():
+            return None
+        hidden, _ = Hidden.load(self.folder / digest)
+        assert isinstance(hidden.openings, FileOpenings)
+        return hidden.openings
 
     def load(self, digest: str) -> Network:
         """Returns a model.

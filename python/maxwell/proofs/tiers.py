@@ -29,9 +29,10 @@ class Tier(Enum):
     treat all three as public."""
 
     ZERO_KNOWLEDGE = "T4"
-    """As T3, and the proof tells nothing about the weights beyond the outputs, while its re-use
-    budget lasts. Architecture, shapes, tables, shifts, and how long proving took, are not hidden;
-    whoever sees enough outputs can still learn about weights from them."""
+    """As T3, and the proof tells nothing about weights and activations beyond the outputs, while
+    its re-use budget lasts. Input, output, architecture, shapes, tables, multipliers, shifts, and
+    how long proving took, are not hidden; whoever sees enough outputs can still learn about weights
+    from them."""
 
     @property
     def has_proof(self) -> bool:

@@ -11,6 +11,22 @@ pub(crate) trait Tamper: Sync {
     fn trace(&mut self, _trace: &mut crate::forward::Trace) {}
     /// Changes message number `nth` (counted from 0 per proof) before it is sent and hashed.
     fn message(&mut self, _label: &'static str, _nth: usize, _elements: &mut Vec<E>) {}
+    /// Changes the pads of a hiding proof after they were drawn, before they are committed to.
+    fn pads(&mut self, _pads: &mut Vec<E>) {}
+    /// Changes the masks of a hiding proof, row by row, before they are committed to: those of the proof's
+    /// own combination and linear test, and those of the weights.
+    fn masks(
+        &mut self,
+        _columns: &mut [Vec<crate::field::F>],
+        _weights: &mut [Vec<crate::field::F>],
+    ) {
+    }
+    /// Replaces the randomness of a hiding proof.
+    fn seed(&mut self, _seed: &mut crate::random::Seed) {}
+    /// Changes the polynomial of the linear test, whose coefficient `tested` the verifier wants to be `target`.
+    fn test(&mut self, _polynomial: &mut [E], _tested: usize, _target: E) {}
+    /// Changes the code words of the masks of commitments from outside before they are hashed.
+    fn mask_words(&mut self, _words: &mut [Vec<crate::field::F>]) {}
     /// Changes code words (row after row) before they are hashed.
     fn code_words(&mut self, _words: &mut [crate::field::F], _length: usize) {}
     /// Changes raw bytes (roots, columns, paths) before they are written.
@@ -25,17 +41,39 @@ impl Tamper for Honest {}
 pub(crate) struct Channel<'a> {
     pub(crate) transcript: Transcript,
     pub(crate) tamper: &'a mut dyn Tamper,
-    proof: Vec<u8>,
+    pub(crate) proof: Vec<u8>,
     sent: usize,
+    /// What hides messages, in their order; `None` when nothing is hidden.
+    pads: Option<std::vec::IntoIter<E>>,
 }
 
 impl<'a> Channel<'a> {
     pub(crate) fn new(transcript: Transcript, tamper: &'a mut dyn Tamper) -> Self {
-        Self { transcript, tamper, proof: Vec::new(), sent: 0 }
+        Self { transcript, tamper, proof: Vec::new(), sent: 0, pads: None }
     }
 
-    /// Sends field elements.
+    /// From here on, messages are sent with these pads added.
+    pub(crate) fn hide(&mut self, pads: Vec<E>) {
+        self.pads = Some(pads.into_iter());
+    }
+
+    /// Whether messages are hidden.
+    pub(crate) fn hides(&self) -> bool {
+        self.pads.is_some()
+    }
+
+    /// Sends field elements, hidden when the proof hides.
     pub(crate) fn send(&mut self, label: &'static str, mut elements: Vec<E>) {
+        if let Some(pads) = &mut self.pads {
+            for (element, pad) in elements.iter_mut().zip(pads) {
+                *element += pad;
+            }
+        }
+        self.send_clear(label, elements);
+    }
+
+    /// Sends field elements that tell nothing, or are not to be hidden.
+    pub(crate) fn send_clear(&mut self, label: &'static str, mut elements: Vec<E>) {
         self.tamper.message(label, self.sent, &mut elements);
         self.sent += 1;
         self.transcript.absorb_elements(label, &elements);

@@ -7,12 +7,14 @@ use rayon::prelude::*;
 
 use super::channel::{Channel, Tamper};
 use crate::claims::Claim;
+use crate::dot;
 use crate::extension::E;
 use crate::field::F;
-use crate::merkle::{self, Tree};
+use crate::merkle::{self, Digest, Tree};
 use crate::narrow;
 use crate::ntt::Domain;
 use crate::params::Matrix;
+use crate::random::{self, Seed, Source};
 
 /// The values of a block.
 #[derive(Debug, Clone)]
@@ -77,17 +79,37 @@ impl Part<'_> {
 pub(crate) trait Commitment {
     /// What the verifier holds.
     fn root(&self) -> merkle::Digest;
-    /// Proves all claims about its blocks.
-    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>]);
+    /// Argues all claims about its blocks, up to what is left to be compared at random places.
+    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>], masks: &[Vec<F>]);
+    /// Shows what it is at these places.
+    fn reveal(&self, channel: &mut Channel<'_>, positions: &[usize]);
 }
 
 /// A matrix with its code words and tree.
 pub(crate) struct Committed {
     pub(crate) matrix: Matrix,
     blocks: Vec<Data>,
+    /// Random coefficients behind the values of each row, row after row.
+    tails: Vec<F>,
+    /// Messages of the extra rows that are committed to here.
+    pub(crate) extra: Vec<Vec<F>>,
     /// Code words, row after row.
-    encoded: Vec<F>,
+    pub(crate) encoded: Vec<F>,
+    /// Salts of the leaves, one after the other; empty when nothing is hidden.
+    salts: Vec<u8>,
     pub(crate) tree: Tree,
+}
+
+/// What makes a commitment hiding.
+pub(crate) struct Hide<'a> {
+    /// Where its randomness comes from; used for nothing else with this label.
+    pub(crate) seed: &'a Seed,
+    /// What is committed to.
+    pub(crate) label: &'static str,
+    /// Messages of the extra rows.
+    pub(crate) extra: Vec<Vec<F>>,
+    /// What hangs below each leaf besides; empty, or one a leaf.
+    pub(crate) below: &'a [Digest],
 }
 
 /// Columns hashed together, so that rows are read in runs.
@@ -97,7 +119,12 @@ const PIECE: usize = 64;
 
 impl Committed {
     /// Commits to blocks in the order of the matrix.
-    pub(crate) fn new(matrix: Matrix, mut blocks: Vec<Data>, tamper: &mut dyn Tamper) -> Self {
+    pub(crate) fn new(
+        matrix: Matrix,
+        mut blocks: Vec<Data>,
+        hide: Option<Hide<'_>>,
+        tamper: &mut dyn Tamper,
+    ) -> Self {
         for (index, data) in blocks.iter_mut().enumerate() {
             // Blocks of at least a row are held as whole rows, so that combinations see whole rows.
             if matrix.blocks[index].log_size >= matrix.log_columns {
@@ -108,30 +135,32 @@ impl Committed {
                 }
             }
         }
-        let length = 1_usize << matrix.log_length();
-        let domain = Domain::new(matrix.log_length());
-        let mut encoded = vec![F::ZERO; matrix.rows * length];
+        let length = 1_usize << matrix.log_length;
+        let (tails, salts) = hide.as_ref().map_or_else(Default::default, |hide| {
+            let tails = Source::new(hide.seed, &format!("{} tails", hide.label));
+            let salts = format!("{} salts", hide.label);
+            (tails.take(matrix.rows * matrix.random()), random::salts(hide.seed, &salts, length))
+        });
+        let (extra, below) = hide.map_or((Vec::new(), &[][..]), |hide| (hide.extra, hide.below));
+        let domain = Domain::new(matrix.log_length);
+        let rows = matrix.rows + extra.len();
+        let mut encoded = vec![F::ZERO; rows * length];
         encoded.par_chunks_exact_mut(length).enumerate().for_each(|(row, word)| {
-            fill_row(&matrix, &blocks, row, word);
-            domain.evaluate(word, matrix.columns());
+            if let Some(message) = row.checked_sub(matrix.rows).map(|row| &extra[row]) {
+                word[..message.len()].copy_from_slice(message);
+            } else {
+                fill_row(&matrix, &blocks, row, word);
+                let own = row * matrix.random()..(row + 1) * matrix.random();
+                word[matrix.columns()..matrix.message].copy_from_slice(&tails[own]);
+            }
+            domain.evaluate(word, matrix.message);
         });
         tamper.code_words(&mut encoded, length);
-        let strips = (0..length / STRIP).into_par_iter().map(|strip| {
-            let mut columns = vec![0_u8; STRIP * matrix.rows * 8];
-            for row in 0..matrix.rows {
-                let run = &encoded[row * length + strip * STRIP..][..STRIP];
-                for (column, value) in run.iter().enumerate() {
-                    let place = (column * matrix.rows + row) * 8;
-                    columns[place..place + 8].copy_from_slice(&value.to_u64().to_le_bytes());
-                }
-            }
-            let bytes = matrix.rows * 8;
-            (0..STRIP)
-                .map(|c| merkle::leaf(&columns[c * bytes..(c + 1) * bytes]))
-                .collect::<Vec<_>>()
-        });
+        let strips = (0..length / STRIP)
+            .into_par_iter()
+            .map(|strip| hash_strip(&encoded, rows, length, strip, &salts, below));
         let tree = Tree::new(strips.flatten_iter().collect());
-        Self { matrix, blocks, encoded, tree }
+        Self { matrix, blocks, tails, extra, encoded, salts, tree }
     }
 
     /// The message of a row: its values before encoding.
@@ -164,8 +193,10 @@ impl Committed {
         })
     }
 
-    /// `Σ_i factors[i]·row_i` over all rows.
-    pub(crate) fn combine_all(&self, factors: &[E]) -> Vec<E> {
+    /// `Σ_i factors[i]·row_i` over all rows, without the random coefficients; `extra` are the messages of the
+    /// rows behind those of values.
+    pub(crate) fn combine_all(&self, factors: &[E], extra: &[Vec<F>]) -> Vec<E> {
+        let (factors, behind) = factors.split_at(self.matrix.rows);
         let large = |index: &usize| self.matrix.blocks[*index].log_size >= self.matrix.log_columns;
         let jobs: Vec<(usize, Vec<E>)> = (0..self.blocks.len())
             .filter(large)
@@ -182,15 +213,69 @@ impl Committed {
                 *sum += factor.scale(value);
             }
         }
+        for (factor, message) in behind.iter().zip(extra) {
+            for (sum, value) in out.iter_mut().zip(message) {
+                *sum += factor.scale(*value);
+            }
+        }
         out
     }
 
-    /// One column of the code words, as bytes.
-    pub(crate) fn column(&self, position: usize) -> Vec<u8> {
-        let length = 1 << self.matrix.log_length();
-        let rows = 0..self.matrix.rows;
-        rows.flat_map(|row| self.encoded[row * length + position].to_u64().to_le_bytes()).collect()
+    /// The same combination of the random coefficients alone.
+    pub(crate) fn combine_random(&self, factors: &[E], extra: &[Vec<F>]) -> Vec<E> {
+        let width = self.matrix.random();
+        let (factors, behind) = factors.split_at(self.matrix.rows);
+        let mut out = vec![E::ZERO; width];
+        out.par_chunks_mut(PIECE).enumerate().for_each(|(piece, out)| {
+            let rows = self.tails.chunks_exact(width).zip(factors.iter().copied());
+            dot::combine(&rows, piece * PIECE, out);
+            let extra = extra.iter().map(Vec::as_slice).zip(behind.iter().copied());
+            dot::combine(&extra, self.matrix.columns() + piece * PIECE, out);
+        });
+        out
     }
+
+    /// One column of the code words, as bytes; behind its salt when hiding.
+    pub(crate) fn column(&self, position: usize) -> Vec<u8> {
+        let length = 1 << self.matrix.log_length;
+        let words = self.encoded[position..].iter().step_by(length);
+        let salt = self.salts.chunks_exact(merkle::SALT).nth(position).unwrap_or_default();
+        let values = words.flat_map(|value| value.to_u64().to_le_bytes());
+        salt.iter().copied().chain(values).collect()
+    }
+}
+
+/// The hashes of the columns of one strip.
+fn hash_strip(
+    encoded: &[F],
+    rows: usize,
+    length: usize,
+    strip: usize,
+    salts: &[u8],
+    below: &[Digest],
+) -> Vec<Digest> {
+    let before = if salts.is_empty() { 0 } else { merkle::SALT };
+    let after = if below.is_empty() { 0 } else { 32 };
+    let bytes = before + rows * 8 + after;
+    let mut columns = vec![0_u8; STRIP * bytes];
+    for row in 0..rows {
+        let run = &encoded[row * length + strip * STRIP..][..STRIP];
+        for (column, value) in run.iter().enumerate() {
+            let place = column * bytes + before + row * 8;
+            columns[place..place + 8].copy_from_slice(&value.to_u64().to_le_bytes());
+        }
+    }
+    let hash = if before > 0 { merkle::salted_leaf } else { merkle::leaf };
+    let leaf = |column: usize| {
+        let position = strip * STRIP + column;
+        let leaf = &mut columns[column * bytes..(column + 1) * bytes];
+        leaf[..before].copy_from_slice(&salts[before * position..][..before]);
+        if let Some(node) = below.get(position) {
+            leaf[bytes - after..].copy_from_slice(node);
+        }
+        hash(leaf)
+    };
+    (0..STRIP).map(leaf).collect()
 }
 
 /// Adds one vector to another.

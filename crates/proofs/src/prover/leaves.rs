@@ -26,6 +26,8 @@ pub(crate) fn column(trace: &Trace, column: Column) -> Data {
         Column::Output(op) => Data::Narrow(trace.tensors[op + 1].clone()),
         Column::TableUses(table) => wide(&trace.table_uses[table]),
         Column::RangeUses => wide(&trace.range_uses),
+        Column::Input => Data::Narrow(trace.tensors[0].clone()),
+        Column::InputUses => wide(&trace.input_uses),
     }
 }
 
@@ -48,7 +50,10 @@ pub(crate) fn level(
     folding: E,
     alpha: E,
 ) -> (Level, usize) {
-    let segments = layout::segments(architecture, batch);
+    // A trace has counted its input when that is hidden.
+    let segments = layout::all_segments(architecture, batch, !trace.input_uses.is_empty());
+    let own = E::from_i64(architecture.tables.len() as i64 + 1);
+    let input = |value: i64| alpha - own - folding.scale(F::from_i64(value));
     let square = folding * folding;
     let entry = |tag: usize, q: i32, y: i16| {
         let tagged = E::from_i64(tag as i64) + folding.scale(F::from_i64(i64::from(q)));
@@ -83,6 +88,15 @@ pub(crate) fn level(
                 }
                 p.resize(q.len() - (1 << log), E::ONE);
                 p.extend(trace.table_uses[*id].iter().map(uses));
+            }
+            Segment::InputLookups => {
+                q.extend(trace.tensors[0].iter().map(|value| input(i64::from(*value))));
+            }
+            Segment::InputRange => {
+                let tensor = architecture.input();
+                q.extend((0..1 << log).map(|index| input(layout::input_entry(tensor, index))));
+                p.resize(q.len() - (1 << log), E::ONE);
+                p.extend(trace.input_uses.iter().map(uses));
             }
             Segment::Range => {
                 q.extend_from_slice(&bytes);

@@ -5,23 +5,36 @@ use super::commit::{Commitment, Committed};
 use super::sumcheck;
 use crate::claims::{self, Claim, Group};
 use crate::extension::E;
+use crate::field::F;
 use crate::layout::log2_ceil;
 use crate::merkle::Digest;
 use crate::mle;
+use crate::params::Matrix;
 
 impl Commitment for Committed {
     fn root(&self) -> Digest {
         self.tree.root()
     }
 
-    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>]) {
-        open(channel, self, claims);
+    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>], masks: &[Vec<F>]) {
+        open(channel, self, claims, masks);
+    }
+
+    fn reveal(&self, channel: &mut Channel<'_>, positions: &[usize]) {
+        for position in positions {
+            channel.send_last("column", self.column(*position));
+        }
+        let path = self.tree.open(positions);
+        channel.send_last("path", path.concat());
     }
 }
 
 /// Proves all claims. The verifier's side, with the argument, is `verifier/opening.rs`.
-fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>]) {
+///
+/// `masks` are the messages of the extra rows where these are not committed to together with the values.
+fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>], masks: &[Vec<F>]) {
     let matrix = &committed.matrix;
+    let extra = if masks.is_empty() { &committed.extra } else { masks };
     let by_claim = channel.challenge().powers(all.len());
     let groups = claims::groups(matrix, all);
     let mut pairs: Vec<(Vec<E>, Vec<E>)> = groups
@@ -53,22 +66,35 @@ fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>]) {
     let point = sumcheck::products(channel, "column round", matrix.log_columns, &mut pairs);
     channel.send("column values", pairs.iter().map(|(_, vector)| vector[0]).collect());
 
-    let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.rows)));
-    let proximity = committed.combine_all(&random[..matrix.rows]);
+    let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.all_rows())));
+    let proximity = committed.combine_all(&random[..matrix.all_rows()], extra);
     channel.send("proximity value", vec![mle::evaluate(&proximity, &point)]);
+    let mask = masked(matrix, extra);
+    if channel.hides() {
+        channel.send("mask value", vec![mle::evaluate(&mask, &point)]);
+    }
 
     let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
-    let mut combination = vec![E::ZERO; matrix.columns()];
+    let mut combination = mask;
     for (vector, weight) in vectors.iter().chain([&proximity]).zip(&by_group) {
         for (sum, value) in combination.iter_mut().zip(vector) {
             *sum += *weight * *value;
         }
     }
-    channel.send("combination", combination);
-    let positions = channel.transcript.positions(matrix.queries, matrix.log_length());
-    for position in &positions {
-        channel.send_last("column", committed.column(*position));
+    if channel.hides() {
+        let factors = claims::all_factors(matrix, all, &groups, &by_claim, &by_group, &random);
+        combination.extend(committed.combine_random(&factors, extra));
     }
-    let path = committed.tree.open(&positions);
-    channel.send_last("path", path.concat());
+    channel.send_clear("combination", combination);
+}
+
+/// The values of the mask of a combination; zero when nothing is hidden.
+fn masked(matrix: &Matrix, extra: &[Vec<F>]) -> Vec<E> {
+    let mut mask = vec![E::ZERO; matrix.columns()];
+    if let [low, high, ..] = extra {
+        for ((sum, low), high) in mask.iter_mut().zip(low).zip(high) {
+            *sum = E(*low, *high);
+        }
+    }
+    mask
 }

@@ -3,8 +3,8 @@
 use super::models::{self, Model};
 use crate::model::Kind;
 use crate::prover::Prepared;
-use crate::verifier::verify;
-use crate::{Header, Statement};
+use crate::verifier::{verify, verify_hidden_input};
+use crate::{Header, Statement, commit_input};
 
 fn check(model: &Model, batch: usize) -> usize {
     let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
@@ -14,7 +14,26 @@ fn check(model: &Model, batch: usize) -> usize {
     let header = Header::from_bytes(&prepared.header().to_bytes()).unwrap();
     let statement = Statement { batch, input: &input, output: &proof.output, context: b"context" };
     verify(&header, &statement, &proof.bytes).unwrap();
+    check_hiding(model, batch);
     proof.bytes.len()
+}
+
+fn check_hiding(model: &Model, batch: usize) {
+    let prepared =
+        Prepared::hiding(model.architecture.clone(), &model.weights, &[3; 32], 2).unwrap();
+    let input = model.input(batch, 5);
+    let proof = prepared.prove(&input, batch, b"context").unwrap();
+    assert_eq!(proof.output, model.oracle(&input, batch));
+    let header = Header::from_bytes(&prepared.header().to_bytes()).unwrap();
+    let statement = Statement { batch, input: &input, output: &proof.output, context: b"context" };
+    verify(&header, &statement, &proof.bytes).unwrap();
+
+    let hidden = prepared.prove_hidden_input(&input, batch, b"context").unwrap();
+    assert_eq!(hidden.output, proof.output);
+    let commitment = commit_input(&header, &input, batch, &hidden.seed).unwrap();
+    assert_eq!(commitment, hidden.commitment);
+    let statement = Statement { input: &[], ..statement };
+    verify_hidden_input(&header, &statement, &commitment, &hidden.bytes).unwrap();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::model::{Architecture, Kind, Op, Table, Tensor, limits};
 use crate::prover::Prepared;
 use crate::transcript::Transcript;
 use crate::verifier::verify;
-use crate::{Header, Statement};
+use crate::{Header, Profile, Statement};
 
 /// §4.11 and "registration" in docs/concepts/proof-of-inference.md: padding of the weights is checked by nobody but
 /// the registrar. One that fills it makes a header whose proofs hold for a model that its files do not
@@ -41,7 +41,7 @@ fn a_dishonest_registrar_is_found_by_registering_again_and_not_by_a_proof() {
     let mut packed = forward::pack(&architecture, &weights);
     assert_eq!(packed[1].weights.len(), 4);
     packed[1].weights[3] = 32_000;
-    let cheat = Prepared::commit(architecture, packed);
+    let cheat = Prepared::commit(architecture, packed, Profile::Plain100, &[0; 32]);
 
     let input = [17, -99];
     let [true_proof, false_proof] =

@@ -30,6 +30,10 @@ pub(crate) trait Channel {
     type Value: Value;
     /// The next message: `count` elements.
     fn receive(&mut self, label: &'static str, count: usize) -> Result<Vec<Self::Value>>;
+    /// The next elements, which hide nothing.
+    fn receive_clear(&mut self, label: &'static str, count: usize) -> Result<Vec<E>>;
+    /// Whether messages are hidden.
+    fn hides(&self) -> bool;
     /// A challenge that depends on everything received so far.
     fn challenge(&mut self) -> E;
     /// The product of two received elements (not of sums of them).
@@ -64,6 +68,12 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(transcript: Transcript, proof: &'a [u8]) -> Self {
         Self { transcript, proof }
+    }
+
+    /// Bytes not yet read.
+    #[cfg(test)]
+    pub(crate) fn remaining(&self) -> usize {
+        self.proof.len()
     }
 
     /// The next bytes, not hashed.
@@ -114,6 +124,14 @@ impl Channel for Reader<'_> {
 
     fn receive(&mut self, label: &'static str, count: usize) -> Result<Vec<E>> {
         self.elements(label, count)
+    }
+
+    fn receive_clear(&mut self, label: &'static str, count: usize) -> Result<Vec<E>> {
+        self.elements(label, count)
+    }
+
+    fn hides(&self) -> bool {
+        false
     }
 
     fn challenge(&mut self) -> E {

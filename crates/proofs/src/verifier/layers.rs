@@ -24,8 +24,12 @@ pub(crate) struct Claims<V> {
 
 /// The block of an operation's output among the columns.
 pub(crate) fn output_block(architecture: &Architecture, batch: usize, op: usize) -> Result<usize> {
-    let columns = layout::columns(architecture, batch);
-    columns.iter().position(|(column, _)| *column == Column::Output(op)).ok_or_else(super::missing)
+    block(&layout::columns(architecture, batch), Column::Output(op))
+}
+
+/// A block among the columns.
+pub(crate) fn block(columns: &[(Column, Block)], name: Column) -> Result<usize> {
+    columns.iter().position(|(column, _)| *column == name).ok_or_else(super::missing)
 }
 
 /// `acc·m` at the look-up point: q·2^s + Σ 2^(8i)·limb_i − 2^(s−1).

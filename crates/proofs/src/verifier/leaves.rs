@@ -26,6 +26,8 @@ pub(crate) fn check<C: Channel>(
         found.and_then(|index| values.get(index)).ok_or_else(super::missing)
     };
     let square = folding * folding;
+    // Bytes have the tag 0, tables those from 1 on, the values of the input the next.
+    let input_tag = E::from_i64(architecture.tables.len() as i64 + 1);
     let public = |element: E| C::Value::public(element);
     let mut numerator = public(E::ZERO);
     let mut denominator = public(E::ZERO);
@@ -50,6 +52,14 @@ pub(crate) fn check<C: Channel>(
                 let (q, y) = table_at(architecture, *id, low);
                 let uses = value(Column::TableUses(*id))?.times(-E::ONE);
                 (uses, public(alpha - tag - folding * q - square * y))
+            }
+            Segment::InputLookups => {
+                let looked_up = value(Column::Input)?.times(folding);
+                (public(E::ONE), public(alpha - input_tag) - looked_up)
+            }
+            Segment::InputRange => {
+                let uses = value(Column::InputUses)?.times(-E::ONE);
+                (uses, public(alpha - input_tag - folding * input_at(architecture, low)))
             }
             Segment::Range => {
                 let uses = value(Column::RangeUses)?.times(-E::ONE);
@@ -81,4 +91,13 @@ fn table_at(architecture: &Architecture, id: usize, point: &[E]) -> (E, E) {
         y += weight.scale(F::from_i64(i64::from(value)));
     }
     (q, y)
+}
+
+/// The extension of the input's range.
+fn input_at(architecture: &Architecture, point: &[E]) -> E {
+    let entries = mle::eq_table(point).into_iter().enumerate();
+    let entry = |(index, weight): (usize, E)| {
+        weight.scale(F::from_i64(layout::input_entry(architecture.input(), index)))
+    };
+    entries.map(entry).sum()
 }

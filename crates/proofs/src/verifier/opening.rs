@@ -10,9 +10,10 @@
 //! drawn after the column values were fixed, those are true except with groups/|E|; then so is the last
 //! claim of the column sum-check, and with 2·log C/|E| and claims/|E| every single claim.
 
-use super::channel::{Channel, Reader};
+use super::channel::{Channel, Reader, Value};
 use super::sumcheck;
 use crate::claims::{self, Claim, Group};
+use crate::dot::dot;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
 use crate::field::F;
@@ -30,21 +31,53 @@ pub(crate) trait Commitment {
 
 impl Commitment for Matrix {
     fn verify(&self, channel: &mut Reader<'_>, root: &Digest, claims: &[Claim<E>]) -> Result<()> {
-        verify(channel, self, root, claims)
+        let opened = argue(channel, self, claims)?;
+        check_columns(channel, self, root, &opened)
     }
 }
 
-fn verify(
-    channel: &mut Reader<'_>,
+/// A combination of rows that was sent, and what it is a combination with.
+pub(crate) struct Opened {
+    /// One factor a row.
+    pub(crate) factors: Vec<E>,
+    combination: Vec<E>,
+}
+
+impl Opened {
+    /// The code word of the combination at some positions.
+    pub(crate) fn words(&self, log_length: u32, positions: &[usize]) -> Vec<E> {
+        words(&self.combination, log_length, positions)
+    }
+
+    /// The same of the combination plus `factor` times a longer vector.
+    pub(crate) fn words_with(
+        &self,
+        factor: E,
+        longer: &[E],
+        log_length: u32,
+        positions: &[usize],
+    ) -> Vec<E> {
+        let mut sum: Vec<E> = longer.iter().map(|element| *element * factor).collect();
+        for (sum, element) in sum.iter_mut().zip(&self.combination) {
+            *sum += *element;
+        }
+        words(&sum, log_length, positions)
+    }
+}
+
+/// Follows an opening up to the combination that columns must then fit.
+pub(crate) fn argue<C: Channel>(
+    channel: &mut C,
     matrix: &Matrix,
-    root: &Digest,
-    all: &[Claim<E>],
-) -> Result<()> {
+    all: &[Claim<C::Value>],
+) -> Result<Opened> {
     let by_claim = channel.challenge().powers(all.len());
     let groups = claims::groups(matrix, all);
-    let total = all.iter().zip(&by_claim).map(|(claim, weight)| claim.value * *weight).sum();
+    let zero = || C::Value::public(E::ZERO);
+    let terms = all.iter().zip(&by_claim).map(|(claim, weight)| claim.value.times(*weight));
+    let total = terms.fold(zero(), |sum, term| sum + term);
     let (last, point) = sumcheck::products(channel, "column round", total, matrix.log_columns)?;
-    let values = channel.elements("column values", groups.len())?;
+    let values = channel.receive("column values", groups.len())?;
     let weighted = |group: &Group| match group {
         Group::Large { columns, .. } => mle::eq(columns, &point),
         Group::Row { claims, .. } => {
@@ -54,33 +87,51 @@ fn verify(
             claims.iter().map(of).sum()
         }
     };
-    let found: E =
-        groups.iter().map(weighted).zip(&values).map(|(weight, value)| weight * *value).sum();
+    let terms = groups.iter().map(weighted).zip(&values).map(|(weight, value)| value.times(weight));
+    let found = terms.fold(zero(), |sum, term| sum + term);
     channel.zero(&(found - last), "the columns do not add up")?;
 
-    let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.rows)));
-    let [proximity] = channel.receive_array("proximity value")?;
+    let random = mle::eq_table(&channel.challenges(log2_ceil(matrix.all_rows())));
+    let proximity = channel.receive_one("proximity value")?;
+    // The mask is fixed with its value, before the weights of the combination are known.
+    let mask = if channel.hides() { channel.receive_one("mask value")? } else { zero() };
     let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
-    let combination = channel.elements("combination", matrix.columns())?;
-    let expected: E = values
-        .iter()
-        .chain([&proximity])
-        .zip(&by_group)
-        .map(|(value, weight)| *value * *weight)
-        .sum();
+    let combination = channel.receive_clear("combination", matrix.message)?;
+    let terms = values.iter().chain([&proximity]).zip(&by_group);
+    let expected = terms.fold(mask, |sum, (value, weight)| sum + value.times(*weight));
     let found = inner_product(&combination, &mle::eq_table(&point));
-    channel.zero(&(found - expected), "the combination has another value")?;
-
-    let mut factors = claims::combined_factors(matrix, all, &groups, &by_claim, &by_group);
-    let last = by_group[groups.len()];
-    for (factor, random) in factors.iter_mut().zip(&random) {
-        *factor += last * *random;
-    }
-    check_columns(channel, matrix, root, &factors, &combination)
+    channel.zero(&(C::Value::public(found) - expected), "the combination has another value")?;
+    let factors = claims::all_factors(matrix, all, &groups, &by_claim, &by_group, &random);
+    Ok(Opened { factors, combination })
 }
 
 fn inner_product(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).map(|(x, y)| *x * *y).sum()
+}
+
+/// The code word of a vector at some positions.
+pub(crate) fn words(vector: &[E], log_length: u32, positions: &[usize]) -> Vec<E> {
+    let domain = Domain::new(log_length);
+    let [low, high] = [|e: &E| e.0, |e: &E| e.1].map(|coordinate: fn(&E) -> F| {
+        let mut word: Vec<F> = vector.iter().map(coordinate).collect();
+        word.resize(domain.size(), F::ZERO);
+        domain.evaluate_at(&mut word, vector.len(), positions);
+        word
+    });
+    positions.iter().map(|position| E(low[*position], high[*position])).collect()
+}
+
+/// The values of a column.
+pub(crate) fn column(bytes: &[u8]) -> Result<Vec<F>> {
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let values = chunks.iter().map(|chunk| F::from_canonical(u64::from_le_bytes(*chunk)));
+    let column: Option<Vec<F>> = values.collect();
+    column.ok_or(ProofError::Rejected("a column that is not canonical"))
+}
+
+/// The combination of a column.
+pub(crate) fn combine(bytes: &[u8], factors: &[E]) -> Result<E> {
+    Ok(dot(factors, &column(bytes)?))
 }
 
 /// Opens random columns and compares each with the code word of the combination.
@@ -88,34 +139,19 @@ fn check_columns(
     channel: &mut Reader<'_>,
     matrix: &Matrix,
     root: &Digest,
-    factors: &[E],
-    combination: &[E],
+    opened: &Opened,
 ) -> Result<()> {
-    let positions = channel.transcript.positions(matrix.queries, matrix.log_length());
-    let domain = Domain::new(matrix.log_length());
-    let encode = |coordinate: fn(&E) -> F| {
-        let mut word: Vec<F> = combination.iter().map(coordinate).collect();
-        word.resize(domain.size(), F::ZERO);
-        domain.evaluate(&mut word, combination.len());
-        word
-    };
-    let (low, high) = (encode(|e| e.0), encode(|e| e.1));
+    let positions = channel.transcript.positions(matrix.queries, matrix.log_length);
+    let words = opened.words(matrix.log_length, &positions);
     let mut leaves = Vec::with_capacity(positions.len());
-    for position in &positions {
+    for word in words {
         let bytes = channel.take(8 * matrix.rows)?;
         leaves.push(merkle::leaf(bytes));
-        let (chunks, _) = bytes.as_chunks::<8>();
-        let mut sum = E::ZERO;
-        for (chunk, factor) in chunks.iter().zip(factors) {
-            let value = F::from_canonical(u64::from_le_bytes(*chunk))
-                .ok_or(ProofError::Rejected("a column that is not canonical"))?;
-            sum += factor.scale(value);
-        }
-        if sum != E(low[*position], high[*position]) {
+        if combine(bytes, &opened.factors)? != word {
             return Err(ProofError::Rejected("a column does not fit the combination"));
         }
     }
-    let found = merkle::root_of(matrix.log_length(), &positions, &leaves, || channel.take_digest());
+    let found = merkle::root_of(matrix.log_length, &positions, &leaves, || channel.take_digest());
     if found != Some(*root) {
         return Err(ProofError::Rejected("a column is not in the commitment"));
     }

@@ -1,0 +1,152 @@
+//! What is random in a hiding proof: pads, masks, random coefficients, salts. All of it is drawn anew for every
+//! proof, from one seed of the operating system that is dropped afterwards.
+
+use rayon::prelude::*;
+
+use super::channel::Tamper;
+use super::commit::{Committed, Data, Hide};
+use crate::error::Result;
+use crate::extension::E;
+use crate::field::F;
+use crate::hiding::{MASK_ROWS, Pads, Plan};
+use crate::merkle::{self, SALT, Tree};
+use crate::ntt::Domain;
+use crate::random::{self, Seed, Source};
+
+/// The masks of the commitments from outside: new for every proof, so in a tree of their own, below the leaves
+/// of the proof's own tree.
+pub(super) struct Masks {
+    /// Messages, three a commitment.
+    pub(super) messages: Vec<Vec<F>>,
+    /// Salt and values of each place.
+    leaves: Vec<u8>,
+    tree: Tree,
+}
+
+impl Masks {
+    fn new(messages: Vec<Vec<F>>, log_length: u32, seed: &Seed, tamper: &mut dyn Tamper) -> Self {
+        let domain = Domain::new(log_length);
+        let mut words: Vec<Vec<F>> = messages
+            .par_iter()
+            .map(|message| {
+                let mut word = message.clone();
+                word.resize(domain.size(), F::ZERO);
+                domain.evaluate(&mut word, message.len());
+                word
+            })
+            .collect();
+        tamper.mask_words(&mut words);
+        let salts = random::salts(seed, "mask salts", domain.size());
+        let bytes = SALT + 8 * messages.len();
+        let mut leaves = vec![0; domain.size() * bytes];
+        let hashes = leaves.par_chunks_exact_mut(bytes).enumerate().with_min_len(256);
+        let hashes = hashes.map(|(place, leaf)| {
+            leaf[..SALT].copy_from_slice(&salts[place * SALT..][..SALT]);
+            for (row, word) in words.iter().enumerate() {
+                leaf[SALT + 8 * row..][..8].copy_from_slice(&word[place].to_u64().to_le_bytes());
+            }
+            merkle::mask_leaf(leaf)
+        });
+        let tree = Tree::new(hashes.collect());
+        Self { messages, leaves, tree }
+    }
+
+    /// One place, with the way up to the proof's own tree.
+    pub(super) fn reveal(&self, place: usize, depth: u32) -> Vec<u8> {
+        let bytes = SALT + 8 * self.messages.len();
+        let leaf = &self.leaves[place * bytes..][..bytes];
+        [leaf, &self.tree.branch(place, depth).concat()].concat()
+    }
+}
+
+/// Everything random of one proof, and what it is committed to.
+pub(super) struct Secrets {
+    pub(super) pads: Vec<E>,
+    pub(super) columns: Committed,
+    /// `None` when there is no commitment from outside.
+    pub(super) masks: Option<Masks>,
+}
+
+impl Secrets {
+    /// Draws everything and commits to it, and to the values of the proof's own blocks.
+    pub(super) fn new(plan: &Plan, values: Vec<Data>, tamper: &mut dyn Tamper) -> Result<Self> {
+        let mut seed = random::fresh_seed()?;
+        tamper.seed(&mut seed);
+        let mut pads = pads(&plan.pads, &mut Source::new(&seed, "pads"));
+        tamper.pads(&mut pads);
+        let mut own = masks(plan, &mut Source::new(&seed, "own masks"));
+        let mut source = Source::new(&seed, "masks");
+        let sizes = plan.outside.iter().flat_map(|matrix| [matrix.message; MASK_ROWS]);
+        let mut of_outside: Vec<Vec<F>> = sizes.map(|size| source.elements(size)).collect();
+        tamper.masks(&mut own, &mut of_outside);
+        let masks = (!plan.outside.is_empty())
+            .then(|| Masks::new(of_outside, plan.log_places(), &seed, tamper));
+        let below = masks.as_ref().map_or(&[][..], |masks| masks.tree.level(plan.fold()));
+        own.extend(pad_rows(plan, &pads, &mut Source::new(&seed, "pad tails")));
+        let hide = Hide { seed: &seed, label: "columns", extra: own, below };
+        let columns = Committed::new(plan.columns.clone(), values, Some(hide), tamper);
+        Ok(Self { pads, columns, masks })
+    }
+}
+
+/// Random pads, with the products that belong to them.
+fn pads(layout: &Pads, source: &mut Source) -> Vec<E> {
+    let mut pads = vec![E::ZERO; layout.len()];
+    for pad in &mut pads[..layout.messages] {
+        *pad = source.extension();
+    }
+    let random = layout.random_factors();
+    for index in random {
+        pads[index] = source.extension();
+    }
+    let half = Domain::new(layout.log_half());
+    let whole = Domain::new(layout.log_half() + 1);
+    // Both polynomials of factors, by their values on the small domain, then on the large one.
+    let on_whole = [0, 1].map(|side| {
+        let mut values: Vec<E> = layout.pairs.iter().map(|pair| pads[pair[side]]).collect();
+        values.push(pads[random[side]]);
+        values.resize(half.size(), E::ZERO);
+        let of = |coordinate: fn(&E) -> F| {
+            let mut word: Vec<F> = values.iter().map(coordinate).collect();
+            half.interpolate(&mut word);
+            word.resize(whole.size(), F::ZERO);
+            whole.evaluate(&mut word, half.size());
+            word
+        };
+        (of(|e| e.0), of(|e| e.1))
+    });
+    let [u, v] = &on_whole;
+    let at = |word: &(Vec<F>, Vec<F>), place: usize| E(word.0[place], word.1[place]);
+    for index in 0..=layout.pairs.len() {
+        pads[layout.product(index)] = at(u, index) * at(v, index);
+    }
+    for place in half.size()..whole.size() {
+        pads[layout.odd() + place - half.size()] = at(u, place) * at(v, place);
+    }
+    pads
+}
+
+/// Messages of the masks of a proof's own matrix: of its combination, then of the linear test.
+fn masks(plan: &Plan, source: &mut Source) -> Vec<Vec<F>> {
+    let mut rows: Vec<Vec<F>> = (0..plan.first_pad_row() - plan.columns.rows)
+        .map(|_| source.elements(plan.columns.message))
+        .collect();
+    // The mask of the linear test must not change the coefficient that is tested:
+    // m_0 + X^(P − 1)·m_1 has m_0[P − 1] + m_1[0] there.
+    let place = plan.pad_columns() - 1;
+    for coordinate in [0, 1] {
+        rows[MASK_ROWS + coordinate][place] = -rows[MASK_ROWS + 2 + coordinate][0];
+    }
+    rows
+}
+
+/// Messages of the rows of pads.
+fn pad_rows(plan: &Plan, pads: &[E], source: &mut Source) -> Vec<Vec<F>> {
+    let mut cells: Vec<F> = pads.iter().flat_map(|pad| [pad.0, pad.1]).collect();
+    cells.resize(plan.pad_rows() * plan.pad_columns(), F::ZERO);
+    let row = |values: &[F]| {
+        let random = source.elements(plan.columns.message - values.len());
+        [values, &random].concat()
+    };
+    cells.chunks_exact(plan.pad_columns()).map(row).collect()
+}

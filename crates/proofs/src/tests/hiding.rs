@@ -1,0 +1,723 @@
+//! The hiding mode against malicious provers, and what two of its proofs have in common. Goal: nothing false is
+//! accepted although the verifier sees no message; nothing random is used twice.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use super::models::{self, Model};
+use crate::extension::E;
+use crate::field::F;
+use crate::forward::Trace;
+use crate::hiding::{MASK_ROWS, Plan, TEST_ROWS};
+use crate::merkle::SALT;
+use crate::prover::{Prepared, Tamper};
+use crate::random::Seed;
+use crate::verifier::{verify, verify_hidden_input, verify_link};
+use crate::{Header, ProofError, Result, Statement, commit_input};
+
+const OPENINGS: u32 = 2;
+
+type On<'a, T> = Option<Box<dyn Fn(&mut T) + Sync + 'a>>;
+type OnWords<'a> = dyn Fn(&mut [F], usize) + Sync + 'a;
+type OnMessage<'a> = dyn Fn(&'static str, usize, &mut Vec<E>) + Sync + 'a;
+
+/// Cheats with many hands; all of them are still.
+#[derive(Default)]
+struct Cheat<'a> {
+    trace: On<'a, Trace>,
+    pads: On<'a, Vec<E>>,
+    own_masks: On<'a, [Vec<F>]>,
+    outer_masks: On<'a, [Vec<F>]>,
+    mask_words: On<'a, [Vec<F>]>,
+    words: Option<Box<OnWords<'a>>>,
+    message: Option<Box<OnMessage<'a>>>,
+    /// Gives the linear test the coefficient that the verifier wants.
+    adapts: bool,
+    seed: Option<Seed>,
+    /// Labels and lengths of the messages that were sent.
+    seen: Vec<(&'static str, usize)>,
+}
+
+fn call<T: ?Sized>(hand: &On<'_, T>, on: &mut T) {
+    if let Some(hand) = hand {
+        hand(on);
+    }
+}
+
+impl Tamper for Cheat<'_> {
+    fn trace(&mut self, trace: &mut Trace) {
+        call(&self.trace, trace);
+    }
+    fn pads(&mut self, pads: &mut Vec<E>) {
+        call(&self.pads, pads);
+    }
+    fn masks(&mut self, columns: &mut [Vec<F>], weights: &mut [Vec<F>]) {
+        call(&self.own_masks, columns);
+        call(&self.outer_masks, weights);
+    }
+    fn mask_words(&mut self, words: &mut [Vec<F>]) {
+        call(&self.mask_words, words);
+    }
+    fn code_words(&mut self, words: &mut [F], length: usize) {
+        if let Some(cheat) = &self.words {
+            cheat(words, length);
+        }
+    }
+    fn message(&mut self, label: &'static str, nth: usize, elements: &mut Vec<E>) {
+        self.seen.push((label, elements.len()));
+        if let Some(cheat) = &self.message {
+            cheat(label, nth, elements);
+        }
+    }
+    fn test(&mut self, polynomial: &mut [E], tested: usize, target: E) {
+        if self.adapts {
+            polynomial[tested] = target;
+        }
+    }
+    fn seed(&mut self, seed: &mut Seed) {
+        if let Some(own) = self.seed {
+            *seed = own;
+        }
+    }
+}
+
+fn hiding(model: &Model, seed: u8) -> Prepared {
+    let architecture = model.architecture.clone();
+    Prepared::hiding(architecture, &model.weights, &[seed; 32], OPENINGS).unwrap()
+}
+
+fn small() -> (Model, Prepared) {
+    let model = models::mlp([5, 4, 3, 2]);
+    let prepared = hiding(&model, 1);
+    (model, prepared)
+}
+
+/// What the verifier says to a cheating proof, about the output that the cheat claims.
+fn verdict(prepared: &Prepared, input: &[i16], cheat: &mut Cheat<'_>) -> Result<()> {
+    prepared.opened.store(0, Ordering::SeqCst);
+    let proof = prepared.prove_tampered(input, 1, b"c", cheat).unwrap();
+    let statement = Statement { batch: 1, input, output: &proof.output, context: b"c" };
+    verify(prepared.header(), &statement, &proof.bytes)
+}
+
+const EQUATION: Result<()> = Err(ProofError::Rejected("an equation behind pads is false"));
+/// The proof's own columns do not fit what was sent of them: combination or linear test.
+const OWN: Result<()> = Err(ProofError::Rejected("a column does not fit what was sent of it"));
+/// The weights' columns, with their mask, do not fit the combination.
+const OUTER: Result<()> = Err(ProofError::Rejected("a column does not fit the combination"));
+
+/// Every hand alone is still while nothing is asked of it.
+#[test]
+fn an_idle_cheat_is_accepted() {
+    let (model, prepared) = small();
+    let input = model.input(1, 1);
+    verdict(&prepared, &input, &mut Cheat::default()).unwrap();
+    verdict(&prepared, &input, &mut Cheat { adapts: true, ..Cheat::default() }).unwrap();
+}
+
+/// False witnesses, with and without the coefficient that the verifier wants: behind pads nothing else is left
+/// to be wrong.
+#[test]
+fn false_witnesses_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 3);
+    let cheats: [fn(&mut Trace); 5] = [
+        |t| t.tensors[3][0] ^= 1,
+        |t| t.tensors[1][0] ^= 1,
+        |t| t.quotients[1][0] += 1,
+        |t| t.limbs[0][0][0] ^= 1,
+        |t| t.range_uses.fill(0),
+    ];
+    for cheat in cheats {
+        for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
+            let mut cheat = Cheat { trace: Some(Box::new(cheat)), adapts, ..Cheat::default() };
+            assert_eq!(verdict(&prepared, &input, &mut cheat), expected);
+        }
+    }
+}
+
+/// Other weights under the registered commitment.
+#[test]
+fn other_weights_are_rejected() {
+    let (model, mut prepared) = small();
+    let input = model.input(1, 4);
+    prepared.packed[1].weights[0] += 1;
+    assert_eq!(verdict(&prepared, &input, &mut Cheat::default()), EQUATION);
+    prepared.packed[1].weights[0] -= 1;
+    prepared.packed[2].bias[0] += 1;
+    assert_eq!(verdict(&prepared, &input, &mut Cheat::default()), EQUATION);
+    prepared.packed[2].bias[0] -= 1;
+    verdict(&prepared, &input, &mut Cheat::default()).unwrap();
+}
+
+/// Every message is bound, although no equation is checked where it is sent.
+#[test]
+fn every_message_is_bound() {
+    let (model, prepared) = small();
+    let input = model.input(1, 2);
+    let mut honest = Cheat::default();
+    verdict(&prepared, &input, &mut honest).unwrap();
+    assert!(honest.seen.len() > 60);
+    for (nth, (label, len)) in honest.seen.iter().enumerate() {
+        let change = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
+            if now == nth {
+                elements[len - 1] += E::ONE;
+            }
+        };
+        // A proof that adapts its last step to what it said.
+        let mut cheat = Cheat { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
+        let found = verdict(&prepared, &input, &mut cheat);
+        assert!(matches!(found, Err(ProofError::Rejected(_))), "{label}: {found:?}");
+    }
+}
+
+/// §4.19: wrong products of pads, wrong random products, wrong polynomials of products, and factors sent to fit.
+#[test]
+fn false_products_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 2);
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let pads = &plan.pads;
+    let count = pads.pairs.len();
+    let wrong = [0, 3, count - 1, count].map(|index| pads.product(index));
+    for index in wrong.into_iter().chain([pads.odd(), pads.len() - 1]) {
+        for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
+            let hand = move |pads: &mut Vec<E>| pads[index] += E::X;
+            let mut cheat = Cheat { pads: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            assert_eq!(verdict(&prepared, &input, &mut cheat), expected, "pad {index}");
+        }
+    }
+    for side in [0, 1] {
+        let hand = move |label: &'static str, _: usize, elements: &mut Vec<E>| {
+            if label == "factors of products" {
+                elements[side] += E::ONE;
+            }
+        };
+        let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+        assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
+    }
+    // A pad that is used as it was committed to is as good as any other.
+    let unused = pads.messages - 1;
+    let hand = move |pads: &mut Vec<E>| pads[unused] += E::ONE;
+    verdict(&prepared, &input, &mut Cheat { pads: Some(Box::new(hand)), ..Cheat::default() })
+        .unwrap();
+}
+
+/// A message hidden behind another pad than the committed one.
+#[test]
+fn other_pads_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 2);
+    for nth in [0, 5, 20] {
+        let hand = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
+            if now == nth {
+                elements[0] += E::X;
+            }
+        };
+        let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+        assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
+    }
+}
+
+/// A mask of the linear test that changes what is tested: a sum that is not zero.
+#[test]
+fn masks_with_a_sum_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 2);
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let place = plan.pad_columns() - 1;
+    for (row, place) in [(0, place), (1, place), (2, 0), (3, 0)] {
+        for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
+            let hand = move |masks: &mut [Vec<F>]| masks[MASK_ROWS + row][place] += F::ONE;
+            let mut cheat = Cheat { own_masks: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            assert_eq!(verdict(&prepared, &input, &mut cheat), expected, "row {row}");
+        }
+    }
+    // Any other coefficient is free.
+    let hand = |masks: &mut [Vec<F>]| masks[MASK_ROWS][0] += F::ONE;
+    verdict(&prepared, &input, &mut Cheat { own_masks: Some(Box::new(hand)), ..Cheat::default() })
+        .unwrap();
+}
+
+/// A mask with a sum, and the first equation false by just that: the sum is fixed before the challenge that
+/// combines the equations, so none may have a constant weight.
+#[test]
+fn a_sum_of_the_mask_undoes_no_equation() {
+    let (model, prepared) = small();
+    let input = model.input(1, 2);
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let place = plan.pad_columns() - 1;
+    // Root and inverse are the last product of the first level.
+    let [root, inverse] = plan.pads.pairs[3];
+    let known = std::sync::Mutex::new(Vec::new());
+    let pads = |pads: &mut Vec<E>| known.lock().unwrap().clone_from(pads);
+    let mask = move |masks: &mut [Vec<F>]| masks[MASK_ROWS][place] += F::ONE;
+    let message = |label: &'static str, _: usize, elements: &mut Vec<E>| {
+        if label == "look-up root" {
+            let pads = known.lock().unwrap();
+            let other = elements[0] - pads[root] + E::ONE;
+            let sent = [other + pads[root], other.inverse().unwrap() + pads[inverse]];
+            elements.copy_from_slice(&sent);
+        }
+    };
+    let mut cheat = Cheat {
+        pads: Some(Box::new(pads)),
+        own_masks: Some(Box::new(mask)),
+        message: Some(Box::new(message)),
+        ..Cheat::default()
+    };
+    assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
+}
+
+/// §4.19: a mask chosen after the weights of the combination: another combination than that of the committed
+/// rows, in a coefficient that no value depends on; and another value of the mask.
+#[test]
+fn late_masks_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 2);
+    for (which, expected) in [(0, OWN), (1, OUTER)] {
+        let sent = std::sync::atomic::AtomicUsize::new(0);
+        let hand = move |label: &'static str, _: usize, elements: &mut Vec<E>| {
+            if label == "combination" && sent.fetch_add(1, Ordering::SeqCst) == which {
+                let last = elements.len() - 1;
+                elements[last] += E::ONE;
+            }
+        };
+        let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+        assert_eq!(verdict(&prepared, &input, &mut cheat), expected);
+    }
+    let hand = |label: &'static str, _: usize, elements: &mut Vec<E>| {
+        if label == "mask value" {
+            elements[0] += E::ONE;
+        }
+    };
+    let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+    assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
+}
+
+/// §4.15, 16: rows that are no code words, in half of their places: values, masks, pads, the weights' mask.
+#[test]
+fn rows_far_from_the_code_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 6);
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    assert_eq!(plan.columns.extra - plan.pad_rows(), MASK_ROWS + TEST_ROWS);
+    for row in 0..plan.columns.all_rows() {
+        let corrupt = move |words: &mut [F], length: usize| {
+            for value in words[row * length..(row + 1) * length].iter_mut().step_by(2) {
+                *value += F::ONE;
+            }
+        };
+        // The test is made of what was committed, and then of what the verifier wants.
+        let words = Some(Box::new(corrupt) as Box<_>);
+        let mut cheat = Cheat { words, adapts: true, ..Cheat::default() };
+        assert_eq!(verdict(&prepared, &input, &mut cheat), OWN, "row {row}");
+    }
+    for row in 0..MASK_ROWS {
+        let corrupt = move |words: &mut [Vec<F>]| {
+            for value in words[row].iter_mut().step_by(2) {
+                *value += F::ONE;
+            }
+        };
+        let mut cheat = Cheat { mask_words: Some(Box::new(corrupt)), ..Cheat::default() };
+        assert_eq!(verdict(&prepared, &input, &mut cheat), OUTER, "mask {row}");
+    }
+    // A code word of a larger degree is far as well.
+    let corrupt = |masks: &mut [Vec<F>]| masks[0].push(F::ONE);
+    let mut cheat = Cheat { outer_masks: Some(Box::new(corrupt)), ..Cheat::default() };
+    assert_eq!(verdict(&prepared, &input, &mut cheat), OUTER);
+}
+
+/// A prover that commits to rows of another degree than the plan says, in pads and test: caught by the test or
+/// by the combination.
+#[test]
+fn longer_rows_are_rejected() {
+    let (model, prepared) = small();
+    let input = model.input(1, 6);
+    for row in 0..MASK_ROWS + TEST_ROWS {
+        let longer = move |masks: &mut [Vec<F>]| masks[row].push(F::ONE);
+        let mut cheat = Cheat { own_masks: Some(Box::new(longer)), ..Cheat::default() };
+        assert_eq!(verdict(&prepared, &input, &mut cheat), OWN, "row {row}");
+    }
+}
+
+/// §4.19: the budget is the header's, and one proof more is refused.
+#[test]
+fn one_opening_too_many_is_refused() {
+    let (model, prepared) = small();
+    let input = model.input(1, 1);
+    for _ in 0..OPENINGS {
+        prepared.prove(&input, 1, b"").unwrap();
+    }
+    assert!(matches!(prepared.prove(&input, 1, b""), Err(ProofError::BudgetSpent(_))));
+    let again = hiding(&model, 2);
+    assert!(matches!(prepared.link(&again), Err(ProofError::BudgetSpent(_))));
+    let architecture = &model.architecture;
+    for openings in [0, crate::hiding::OPENINGS_MAX + 1] {
+        let refused = Prepared::hiding(architecture.clone(), &model.weights, &[1; 32], openings);
+        assert!(matches!(refused.map(|_| ()), Err(ProofError::InvalidModel(_))));
+    }
+}
+
+/// §4.17: a header of one profile, or of one budget, never takes a proof of another.
+#[test]
+fn profiles_do_not_mix() {
+    let (model, prepared) = small();
+    let input = model.input(1, 1);
+    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let more = Prepared::hiding(model.architecture.clone(), &model.weights, &[1; 32], OPENINGS + 1)
+        .unwrap();
+    let all = [&plain, &prepared, &more];
+    let digests: HashSet<_> = all.iter().map(|prepared| prepared.header().digest()).collect();
+    assert_eq!(digests.len(), 3);
+    for one in all {
+        let proof = one.prove(&input, 1, b"").unwrap();
+        let output = &proof.output;
+        let statement = Statement { batch: 1, input: &input, output, context: b"" };
+        for other in all {
+            let same = other.header() == one.header();
+            // The same root under another profile is another header as well.
+            for root in [one.header().weight_root, other.header().weight_root] {
+                let header = Header { weight_root: root, ..other.header().clone() };
+                assert_eq!(verify(&header, &statement, &proof.bytes).is_ok(), same);
+            }
+        }
+    }
+}
+
+/// What the verifier says to a cheating proof with a hidden input; the commitment that it is checked against is
+/// of the trace's input, or of another one.
+fn hidden_verdict(
+    prepared: &Prepared,
+    input: &[i16],
+    other: Option<&[i16]>,
+    cheat: &mut Cheat<'_>,
+) -> Result<()> {
+    prepared.opened.store(0, Ordering::SeqCst);
+    let proof = prepared.prove_hidden_tampered(input, 1, b"c", cheat).unwrap();
+    let statement = Statement { batch: 1, input: &[], output: &proof.output, context: b"c" };
+    let commitment = other.map_or(proof.commitment, |other| {
+        commit_input(prepared.header(), other, 1, &proof.seed).unwrap()
+    });
+    verify_hidden_input(prepared.header(), &statement, &commitment, &proof.bytes)
+}
+
+/// Hidden inputs: of another commitment, out of their range, other than the committed one, of another run.
+#[test]
+fn hidden_inputs_are_bound() {
+    let (model, prepared) = small();
+    let input = model.input(1, 3);
+    let tensor = model.architecture.input();
+    hidden_verdict(&prepared, &input, None, &mut Cheat::default()).unwrap();
+    hidden_verdict(&prepared, &input, Some(&input), &mut Cheat::default()).unwrap();
+    let mut other = input.clone();
+    other[4] ^= 1;
+    assert!(hidden_verdict(&prepared, &input, Some(&other), &mut Cheat::default()).is_err());
+    for (wrong, why) in [(tensor.hi + 1, "above"), (tensor.lo - 1, "below"), (300, "far")] {
+        for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
+            // Committed to and run as it is, but no value that an input can have. A weight of zero would
+            // forgive it, and the look-up does not.
+            let hand = move |t: &mut Trace| t.tensors[0][2] = wrong;
+            let mut cheat = Cheat { trace: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            assert_eq!(hidden_verdict(&prepared, &input, None, &mut cheat), expected, "{why}");
+        }
+    }
+    // In range, in a padding cell, or not what was run.
+    for cell in [0, 7] {
+        let hand = move |t: &mut Trace| t.tensors[0][cell] ^= 1;
+        let mut cheat = Cheat { trace: Some(Box::new(hand)), ..Cheat::default() };
+        let found = hidden_verdict(&prepared, &input, Some(&input), &mut cheat);
+        assert!(found.is_err(), "cell {cell}");
+    }
+    let every = hidden_seen(&prepared, &input);
+    for (nth, (label, len)) in every.iter().enumerate().step_by(5) {
+        let change = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
+            if now == nth {
+                elements[len - 1] += E::ONE;
+            }
+        };
+        let mut cheat = Cheat { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
+        assert!(hidden_verdict(&prepared, &input, None, &mut cheat).is_err(), "{label}");
+    }
+}
+
+fn hidden_seen(prepared: &Prepared, input: &[i16]) -> Vec<(&'static str, usize)> {
+    let mut honest = Cheat::default();
+    hidden_verdict(prepared, input, None, &mut honest).unwrap();
+    honest.seen
+}
+
+/// A proof with a hidden input is none with a public one, nor of another batch or model, and the other way round.
+#[test]
+fn hidden_and_public_inputs_do_not_mix() {
+    let (model, prepared) = small();
+    let input = model.input(1, 3);
+    let hidden = prepared.prove_hidden_input(&input, 1, b"c").unwrap();
+    let open = prepared.prove(&input, 1, b"c").unwrap();
+    let output = &hidden.output;
+    let public = Statement { batch: 1, input: &input, output, context: b"c" };
+    let secret = Statement { input: &[], ..public };
+    let header = prepared.header();
+    let at = &hidden.commitment;
+    verify_hidden_input(header, &secret, at, &hidden.bytes).unwrap();
+    assert!(verify(header, &public, &hidden.bytes).is_err());
+    assert!(verify(header, &secret, &hidden.bytes).is_err());
+    assert!(verify_hidden_input(header, &secret, at, &open.bytes).is_err());
+    assert!(verify_hidden_input(header, &public, at, &hidden.bytes).is_err());
+    for statement in [
+        Statement { context: b"d", ..secret },
+        Statement { batch: 2, ..secret },
+        Statement { batch: 0, ..secret },
+    ] {
+        assert!(verify_hidden_input(header, &statement, at, &hidden.bytes).is_err());
+    }
+    let mut wrong = output.clone();
+    wrong[0] ^= 1;
+    let statement = Statement { output: &wrong, ..secret };
+    assert!(verify_hidden_input(header, &statement, at, &hidden.bytes).is_err());
+    let other = hiding(&model, 2);
+    assert!(verify_hidden_input(other.header(), &secret, at, &hidden.bytes).is_err());
+    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    assert!(verify_hidden_input(plain.header(), &secret, at, &hidden.bytes).is_err());
+    assert!(plain.prove_hidden_input(&input, 1, b"c").is_err());
+    for step in (0..hidden.bytes.len()).step_by(499) {
+        let mut damaged = hidden.bytes.clone();
+        damaged[step] ^= 1 << (step % 8);
+        assert!(verify_hidden_input(header, &secret, at, &damaged).is_err(), "byte {step}");
+    }
+}
+
+/// Registering with the same seed is deterministic, with another it is another header; a link says that both
+/// are the same model, and is refused for any other.
+#[test]
+fn links_are_between_equal_weights() {
+    for model in [models::mlp([5, 4, 3, 2]), models::everything()] {
+        let (old, new) = (hiding(&model, 1), hiding(&model, 2));
+        assert_eq!(old.header(), hiding(&model, 1).header());
+        assert_ne!(old.header().digest(), new.header().digest());
+        let link = old.link(&new).unwrap();
+        verify_link(old.header(), new.header(), &link).unwrap();
+        assert!(verify_link(new.header(), old.header(), &link).is_err());
+        assert!(verify_link(old.header(), old.header(), &link).is_err());
+        assert!(verify_link(old.header(), new.header(), &link[1..]).is_err());
+        let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+        assert!(old.link(&plain).is_err());
+        assert!(verify_link(old.header(), plain.header(), &link).is_err());
+        for step in (0..link.len()).step_by(601) {
+            let mut damaged = link.clone();
+            damaged[step] ^= 1 << (step % 8);
+            assert!(verify_link(old.header(), new.header(), &damaged).is_err(), "byte {step}");
+        }
+    }
+    let model = models::mlp([5, 4, 3, 2]);
+    for place in [0, 2] {
+        let mut other = models::mlp([5, 4, 3, 2]);
+        other.weights[place].weights[0] ^= 1;
+        let (old, new) = (hiding(&model, 1), hiding(&other, 2));
+        for adapts in [false, true] {
+            let mut cheat = Cheat { adapts, ..Cheat::default() };
+            let link = old.link_tampered(&new, &mut cheat).unwrap();
+            let expected = if adapts { OWN } else { EQUATION };
+            assert_eq!(verify_link(old.header(), new.header(), &link), expected);
+        }
+    }
+}
+
+/// §4.19: two proofs of one statement share no message, salt, column or leaf. The weights are committed to once,
+/// so that a place which both ask for shows the same column of them: those are left out.
+#[test]
+fn two_proofs_share_nothing() {
+    let (model, prepared) = small();
+    let input = model.input(1, 5);
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let words =
+        |bytes: &[u8]| -> HashSet<[u8; 8]> { bytes.as_chunks::<8>().0.iter().copied().collect() };
+    let mut sent = 0;
+    let proofs = [(); 2].map(|()| {
+        let mut cheat = Cheat::default();
+        let proof = prepared.prove_tampered(&input, 1, b"c", &mut cheat).unwrap().bytes;
+        sent = 32 + 16 * cheat.seen.iter().map(|(_, len)| len).sum::<usize>();
+        proof
+    });
+    let messages = proofs.each_ref().map(|proof| words(&proof[..sent]));
+    assert!(messages[0].len() > 1000 && messages[0].is_disjoint(&messages[1]));
+    // The own tree is at the end: masks with branches, columns with salts, path.
+    let length = plan.queries / 2 * (SALT + 8 * plan.columns.all_rows());
+    let ends = proofs.each_ref().map(|proof| words(&proof[proof.len() - length..]));
+    assert!(ends[0].len() > 1000 && ends[0].is_disjoint(&ends[1]));
+    // With injected randomness they are one and the same: nothing else is random.
+    prepared.opened.store(0, Ordering::SeqCst);
+    let fixed = [(); 2].map(|()| {
+        let mut cheat = Cheat { seed: Some([9; 32]), ..Cheat::default() };
+        prepared.prove_tampered(&input, 1, b"c", &mut cheat).unwrap().bytes
+    });
+    assert!(fixed[0] == fixed[1]);
+}
+
+/// χ² of the high bits of words against a uniform distribution, 64 classes.
+fn chi_square(words: impl Iterator<Item = u64>) -> f64 {
+    let (mut counts, mut all) = ([0_u32; 64], 0_u32);
+    for word in words {
+        counts[(word >> 58) as usize] += 1;
+        all += 1;
+    }
+    assert!(all > 700, "{all} words");
+    let expected = f64::from(all) / 64.0;
+    counts.iter().map(|count| (f64::from(*count) - expected).powi(2) / expected).sum()
+}
+
+/// What is revealed looks uniform although everything hidden is zero: weights, biases, input, so that without
+/// hiding messages and columns would be almost all zeros. 63 degrees of freedom: 120 is exceeded with 2·10⁻⁵.
+#[test]
+fn what_is_revealed_looks_uniform() {
+    let mut model = models::mlp([5, 4, 3, 2]);
+    for own in &mut model.weights {
+        own.weights.fill(0);
+        own.bias.fill(0);
+    }
+    let prepared = hiding(&model, 4);
+    let mut cheat = Cheat { seed: Some([5; 32]), ..Cheat::default() };
+    let proof = prepared.prove_tampered(&[0; 5], 1, b"c", &mut cheat).unwrap();
+    let words = |bytes: &[u8]| -> Vec<u64> {
+        bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
+    };
+    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let sent: usize = cheat.seen.iter().map(|(_, len)| len).sum();
+    // Messages, combinations and the linear test.
+    let (messages, rest) = proof.bytes[32..].split_at(16 * sent);
+    assert!(chi_square(words(messages).into_iter()) < 120.0);
+    // Columns of the weights, with their salts; places are distinct, so there are at most so many.
+    let columns = (plan.queries - 8) * (SALT + 8 * plan.outside[0].rows);
+    assert!(chi_square(words(&rest[..columns]).into_iter()) < 120.0);
+    let own = plan.queries / 2 * (SALT + 8 * plan.columns.all_rows());
+    assert!(chi_square(words(&rest[rest.len() - own..]).into_iter()) < 120.0);
+    // The same without hiding is nowhere near.
+    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let proof = plain.prove(&[0; 5], 1, b"c").unwrap().bytes;
+    assert!(chi_square(words(&proof).into_iter()) > 1000.0);
+}
+
+struct Case {
+    header: Header,
+    input: Vec<i16>,
+    output: Vec<i16>,
+    proof: Vec<u8>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let model = models::dense(3, 2, false);
+        let prepared = hiding(&model, 1);
+        let input = model.input(1, 9);
+        let proof = prepared.prove(&input, 1, b"").unwrap();
+        let (header, output) = (prepared.header().clone(), proof.output);
+        Self { header, input, output, proof: proof.bytes }
+    }
+
+    fn accepts(&self, proof: &[u8]) -> bool {
+        let statement =
+            Statement { batch: 1, input: &self.input, output: &self.output, context: b"" };
+        verify(&self.header, &statement, proof).is_ok()
+    }
+
+    fn flip(&self, place: usize) {
+        let mut damaged = self.proof.clone();
+        damaged[place] ^= 1 << (place % 8);
+        assert!(!self.accepts(&damaged), "byte {place}");
+    }
+}
+
+/// §4.12, 20: no byte is free, nothing may follow, nothing may be missing. (All bytes: slow test.)
+#[test]
+fn damaged_proofs_are_rejected() {
+    let case = Case::new();
+    let proof = &case.proof;
+    assert!(case.accepts(proof));
+    assert!(!case.accepts(&[]) && !case.accepts(&[&proof[..], &[0]].concat()));
+    let mut rng = models::Rng(1);
+    for _ in 0..100 {
+        assert!(!case.accepts(&proof[..rng.below(proof.len())]));
+    }
+    for place in (0..proof.len()).step_by(97) {
+        case.flip(place);
+    }
+}
+
+/// Every byte of a proof, one at a time.
+#[test]
+#[ignore = "slow: one verification per byte"]
+fn every_byte_flip_is_rejected() {
+    let case = Case::new();
+    for place in 0..case.proof.len() {
+        case.flip(place);
+    }
+}
+
+/// Random mutations of proofs and headers: no panic, no acceptance.
+fn mutate(rounds: usize, seed: u64) {
+    let case = Case::new();
+    let header = case.header.to_bytes();
+    let mut rng = models::Rng(seed);
+    for round in 0..rounds {
+        let mut proof = case.proof.clone();
+        for _ in 0..=rng.below(3) {
+            let place = rng.below(proof.len());
+            match rng.below(6) {
+                0 => proof[place] = rng.next() as u8,
+                1 => proof[place] ^= 1 << rng.below(8),
+                2 => proof.truncate(place.max(1)),
+                3 => proof.insert(place, rng.next() as u8),
+                4 => {
+                    proof.remove(place);
+                }
+                _ => {
+                    let other = rng.below(proof.len());
+                    proof.swap(place, other);
+                }
+            }
+            if proof.len() < 2001 {
+                break;
+            }
+        }
+        assert!(proof == case.proof || !case.accepts(&proof), "round {round} of seed {seed}");
+        let mut damaged = header.clone();
+        let place = rng.below(damaged.len().min(64));
+        damaged[place] ^= 1 << rng.below(8);
+        if let Ok(other) = Header::from_bytes(&damaged) {
+            let input = &case.input;
+            let statement = Statement { batch: 1, input, output: &case.output, context: b"" };
+            assert!(verify(&other, &statement, &case.proof).is_err());
+        }
+    }
+}
+
+#[test]
+fn a_thousand_mutations() {
+    mutate(1_000, 1);
+}
+
+#[test]
+#[ignore = "slow: a hundred thousand mutations"]
+fn a_hundred_thousand_mutations() {
+    mutate(100_000, 2);
+}
+
+/// Every message is one that a pad was counted for: the bound is not far off.
+#[test]
+fn pads_are_counted() {
+    for (model, batch) in [
+        (models::dense(3, 2, true), 1),
+        (models::everything(), 3),
+        (models::mlp([50, 32, 17, 10]), 5),
+    ] {
+        let prepared = hiding(&model, 1);
+        let mut cheat = Cheat::default();
+        let input = model.input(batch, 1);
+        prepared.prove_tampered(&input, batch, b"", &mut cheat).unwrap();
+        let clear = ["combination", "factors of products", "linear test"];
+        let hidden = cheat.seen.iter().filter(|(label, _)| !clear.contains(label));
+        let sent: usize = hidden.map(|(_, len)| len).sum();
+        let plan = Plan::new(&model.architecture, batch, OPENINGS, false).unwrap();
+        assert!(sent <= plan.pads.messages && plan.pads.messages <= sent + 100, "{sent}");
+    }
+}

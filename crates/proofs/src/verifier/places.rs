@@ -1,0 +1,129 @@
+//! The random places of a hiding proof: every tree is opened at them, and every column compared with what was
+//! sent about it.
+
+use super::channel::Reader;
+use super::opening::{self, Opened};
+use crate::dot::dot;
+use crate::error::{ProofError, Result};
+use crate::extension::E;
+use crate::field::F;
+use crate::hiding::{MASK_ROWS, Plan};
+use crate::merkle::{self, Digest, SALT};
+use crate::ntt::Domain;
+
+/// Reads the columns of the commitments from outside, then their masks. Gives for each place the node of the
+/// masks that hangs below the proof's own tree; none when there is no such commitment.
+pub(super) fn check_outside(
+    reader: &mut Reader<'_>,
+    plan: &Plan,
+    roots: &[Digest],
+    opened: &[Opened],
+    places: &[usize],
+) -> Result<Vec<Digest>> {
+    // What is missing at each place, of each commitment, for its mask to make up for.
+    let mut missing = Vec::with_capacity(opened.len());
+    for ((matrix, root), opened) in plan.outside.iter().zip(roots).zip(opened) {
+        let mut words = opened.words(matrix.log_length, places);
+        let mut leaves = Vec::with_capacity(places.len());
+        for word in &mut words {
+            let bytes = reader.take(SALT + 8 * matrix.rows)?;
+            leaves.push(merkle::salted_leaf(bytes));
+            *word -= opening::combine(&bytes[SALT..], &opened.factors)?;
+        }
+        let log_length = matrix.log_length;
+        let found = merkle::root_of(log_length, places, &leaves, || reader.take_digest());
+        if found != Some(*root) {
+            return Err(ProofError::Rejected("a column is not in the commitment"));
+        }
+        missing.push(words);
+    }
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut nodes = Vec::with_capacity(places.len());
+    for (index, place) in places.iter().enumerate() {
+        let bytes = reader.take(SALT + 8 * MASK_ROWS * opened.len())?;
+        let values = opening::column(&bytes[SALT..])?;
+        let each = values.chunks_exact(MASK_ROWS).zip(plan.outside.iter().zip(opened));
+        for ((mask, (matrix, opened)), missing) in each.zip(&missing) {
+            let factors = opened.factors.get(matrix.rows..).unwrap_or_default();
+            if missing.get(index) != Some(&dot(factors, mask)) {
+                return Err(ProofError::Rejected("a column does not fit the combination"));
+            }
+        }
+        let leaf = merkle::mask_leaf(bytes);
+        let node = merkle::climb(leaf, *place, plan.fold(), || reader.take_digest());
+        nodes.push(node.ok_or(ProofError::Rejected("the proof ends early"))?);
+    }
+    Ok(nodes)
+}
+
+/// The linear test, ready for many places.
+pub(crate) struct Tested<'a> {
+    plan: &'a Plan,
+    /// The polynomial of each row of pads.
+    coefficients: Vec<Vec<E>>,
+}
+
+impl<'a> Tested<'a> {
+    pub(crate) fn new(plan: &'a Plan, functional: &[E]) -> Self {
+        Self { plan, coefficients: plan.reversed_rows(functional) }
+    }
+
+    /// What a column gives: Σ functional(x)·row + m_0 + x^(P − 1)·m_1.
+    pub(crate) fn at(&self, x: F, column: &[F]) -> E {
+        let (masks, pads) = column.split_at(self.plan.first_pad_row().min(column.len()));
+        let [.., a, b, c, d] = masks else { return E::ZERO };
+        let powers: Vec<F> = std::iter::successors(Some(F::ONE), |power| Some(*power * x))
+            .take(self.plan.pad_columns())
+            .collect();
+        let last = powers.last().copied().unwrap_or(F::ONE);
+        let rows = self.coefficients.iter().zip(pads);
+        let sum: E = rows.map(|(row, value)| dot(row, &powers).scale(*value)).sum();
+        sum + E(*a, *b) + E(*c, *d).scale(last)
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "one comparison of everything that was sent")]
+/// Reads the columns of the proof's own matrix and compares them with the combination plus `both` times the
+/// linear test: a challenge that comes after both were sent, so that two comparisons are one.
+pub(super) fn check_columns(
+    reader: &mut Reader<'_>,
+    plan: &Plan,
+    root: &Digest,
+    opened: &Opened,
+    tested: &Tested<'_>,
+    test: &[E],
+    both: E,
+    places: &[usize],
+    below: &[Digest],
+) -> Result<()> {
+    let matrix = &plan.columns;
+    let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();
+    own.dedup();
+    let words = opened.words_with(both, test, matrix.log_length, &own);
+    let domain = Domain::new(matrix.log_length);
+    let mut leaves = Vec::with_capacity(own.len());
+    for (place, word) in own.iter().zip(words) {
+        let bytes = reader.take(SALT + 8 * matrix.all_rows())?;
+        let column = opening::column(&bytes[SALT..])?;
+        let combined = dot(&opened.factors, &column);
+        if combined + both * tested.at(domain.point(*place), &column) != word {
+            return Err(ProofError::Rejected("a column does not fit what was sent of it"));
+        }
+        let mut nodes = places.iter().zip(below).filter(|(q, _)| **q >> plan.fold() == *place);
+        let mut leaf = bytes.to_vec();
+        if let Some((_, node)) = nodes.next() {
+            if nodes.any(|(_, other)| other != node) {
+                return Err(ProofError::Rejected("a mask is not in the commitment"));
+            }
+            leaf.extend_from_slice(node);
+        }
+        leaves.push(merkle::salted_leaf(&leaf));
+    }
+    let found = merkle::root_of(matrix.log_length, &own, &leaves, || reader.take_digest());
+    if found != Some(*root) {
+        return Err(ProofError::Rejected("a column is not in the commitment"));
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+"""Goal: models whose weights are hidden, from Python and the command line: proofs convince, the
+digest survives a refresh, secrets stay with their owner. Method: a small network, the digits."""
+
+from __future__ import annotations
+
+import json
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cli.conftest import Maxwell, here, maxwell
+from maxwell.errors import ProofError
+from maxwell.proofs import Model, ModelStore, Network, Payments, Proof, SignedClaim, Tier, backend
+from maxwell.proofs.claims import commit_tensor
+from maxwell.proofs.hidden import decode_lineage, encode_lineage
+from maxwell.proofs.quantise import Grid
+from proofs.random_models import random_input, random_model
+from proofs.test_claims import BUYER_NONCE, ORDER, PROCESS, claim
+
+__all__ = ["here", "maxwell"]
+
+pytestmark = pytest.mark.skipif(not backend.available(), reason="no prover in this module")
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples/models"
+INT8 = str(EXAMPLES / "digits_mlp_int8.onnx")
+SAMPLES = EXAMPLES / "digits_calibration.npy"
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    model = next(m for m in map(random_model, range(40)) if any(w is not None for w in m.weights))
+    lo, hi = model.input_range
+    grid = Grid(1.0, 0, lo, hi)
+    return Network("m", model, ("a",) * 9, grid, grid, model.output_shape, "", "")
+
+
+def inputs(network: Network, seed: int = 1) -> Any:
+    return random_input(network.proof_model, np.random.default_rng(seed), 2)
+
+
+def refused(code: str, attempt: Any, *arguments: Any) -> ProofError:
+    with pytest.raises(ProofError) as caught:
+        attempt(*arguments)
+    assert caught.value.code == code
+    return caught.value
+
+
+def test_proofs_convince_and_are_counted(network: Network) -> None:
+    model = Model(network, hiding=True, openings=4)
+    plain = Model(network)
+    assert model.digest != plain.digest != Model(network, hiding=True).digest
+    for left in (3, 2, 1):
+        assert model.proofs_left == left
+        proof = model.prove(inputs(network), context=b"c")
+        proof.verify(model.digest, context=b"c")
+        assert proof.hiding
+        assert np.array_equal(proof.output_ints, plain.prove(inputs(network)).output_ints)
+    refused("MX1706", proof.verify, plain.digest)
+    refused("MX1716", model.prove, inputs(network))
+    assert model.proofs_left == 0
+    for openings in (2, 257):
+        refused("MX1700", lambda n=openings: Model(network, hiding=True, openings=n))
+
+
+@pytest.mark.parametrize("name", ["digits_mlp", "digits_mlp_int8", "digits_cnn"])
+def test_the_digits_are_proved_hidden(name: str) -> None:
+    """Honest control on trained networks and real images."""
+    samples = np.load(SAMPLES)
+    model = Model.from_onnx(EXAMPLES / f"{name}.onnx", calibration=samples, hiding=True)
+    proof = model.prove(samples[:3])
+    proof.verify(model)
+    assert np.array_equal(proof.result, model.network.run(samples[:3]))
+
+
+def test_a_misfit_costs_no_opening_and_a_failure_does(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(network, hiding=True)
+    before = model.proofs_left
+    assert before is not None
+    refused("MX1705", model.prove, np.zeros((2, 9999)))
+    assert model.proofs_left == before
+
+    def fails(*_: object) -> None:
+        raise ProofError("interrupted")
+
+    # Counted before anything could be shown.
+    monkeypatch.setattr(backend, "prove", fails)
+    refused("MX1700", model.prove, inputs(network))
+    assert model.proofs_left == before - 1
+
+
+def test_the_digest_survives_refreshes(network: Network, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    made = Model(network, hiding=True, openings=4)
+    made.prove(inputs(network))
+    made.save(store)
+    assert made.proofs_left == 2
+    digest = made.digest
+    proofs: list[Proof] = []
+    for refresh in range(3):
+        model = Model.stored(digest, store)
+        assert model.digest == digest
+        proofs.append(model.prove(inputs(network)))
+        assert len(decode_lineage(proofs[-1].lineage)) == refresh
+        model.refresh()
+        assert model.proofs_left == 2
+    assert len({proof.header for proof in proofs}) == 3
+    for number, proof in enumerate(proofs):
+        path = tmp_path / f"{number}.bin"
+        proof.save(path)
+        loaded = Proof.load(path, ModelStore(tmp_path / "elsewhere"))
+        assert loaded.digest == digest
+        loaded.verify(digest)
+    # No link may be left out, exchanged, damaged or put in front of another model.
+    links = decode_lineage(proofs[2].lineage)
+    (first, link), (second, _) = links
+    damaged = bytes([link[0] ^ 1]) + link[1:]
+    other = Model(network, hiding=True)
+    for lineage in (
+        ((first, link),), ((first, damaged), links[1]), (links[1], links[0]),
+        ((second, link), links[1]), ((other.header, link), links[1]),
+    ):  # fmt: skip
+        forged = replace(proofs[2], lineage=encode_lineage(lineage))
+        refused("MX1706", forged.verify, forged.digest)
+    stranger = replace(other.prove(inputs(network)), lineage=proofs[1].lineage)
+    assert stranger.digest == digest
+    refused("MX1706", stranger.verify, digest)
+    for junk in (b"\x80", b"\x81\x80", b"\xff", encode_lineage(links)[:-1]):
+        forged = replace(proofs[0], lineage=junk)
+        refused("MX1706", forged.verify, digest)
+
+
+def test_a_spent_commitment_can_still_be_refreshed_once(network: Network) -> None:
+    model = Model(network, hiding=True, openings=3)
+    model.prove(inputs(network))
+    model.prove(inputs(network))
+    refused("MX1716", model.prove, inputs(network))
+    old = Model.__new__(Model)
+    old.__dict__.update(model.__dict__)
+    model.refresh()
+    refused("MX1716", old.refresh)
+    model.prove(inputs(network)).verify(model.digest)
+    refused("MX1700", Model(network).refresh)
+
+
+def test_secrets_are_for_their_owner(network: Network, tmp_path: Path) -> None:
+    model = Model(network, hiding=True)
+    folder = model.save(ModelStore(tmp_path)) / "hiding"
+    files = sorted(folder.rglob("*"))
+    assert [path.name for path in files] == ["0", "header.bin", "openings", "seed", "total"]
+    for path in [folder, *files]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
+    seed = (folder / "0/seed").read_bytes()
+    proof = model.prove(inputs(network))
+    proof.save(tmp_path / "p.bin")
+    assert seed not in (tmp_path / "p.bin").read_bytes()
+    (folder / "0/seed").write_bytes(bytes(32))
+    refused("MX1715", Model.stored, model.digest, ModelStore(tmp_path))
+    (folder / "0/seed").unlink()
+    refused("MX1715", Model.stored, model.digest, ModelStore(tmp_path))
+
+
+def test_a_hidden_inference_is_paid_once_under_its_first_digest(network: Network) -> None:
+    model = Model(network, hiding=True)
+    payments = Payments()
+    for refreshed in (False, True):
+        if refreshed:
+            model.refresh()
+        y = model.network.proof_model and Model(network).prove(inputs(network)).output_ints
+        made = claim(
+            model_digest=bytes.fromhex(model.digest),
+            input_commitment=commit_tensor(b"in", inputs(network), BUYER_NONCE),
+            output_commitment=commit_tensor(b"out", y, BUYER_NONCE),
+            tier=Tier.ZERO_KNOWLEDGE.value,
+        )
+        order = replace(
+            ORDER,
+            model_digest=made.model_digest,
+            input_commitment=made.input_commitment,
+            tier=Tier.ZERO_KNOWLEDGE,
+        )
+        proof = model.prove(inputs(network), context=made.digest())
+        signed = SignedClaim.sign(made, PROCESS)
+        proof.verify_claim(made)
+        if refreshed:
+            refused("MX1714", lambda s=signed, o=order: payments.accept(s, o, epoch=5))
+        else:
+            payments.accept(signed, order, epoch=5, verify=proof.verify_claim)
+        wrong = replace(made, tier="T3")
+        refused("MX1712", proof.verify_claim, wrong)
+
+
+@pytest.fixture
+def own_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MAXWELL_DATA_DIR", str(here / "data"))
+    return here
+
+
+def test_the_command_line_hides(maxwell: Maxwell, own_store: Path) -> None:
+    x = np.load(SAMPLES)[:4]
+    np.save(own_store / "x.npy", x)
+    digest = maxwell("model", "register", INT8, "--zk", "--openings", "4").out.strip()
+    done = maxwell("prove", INT8, "x.npy", "-o", "p.bin", "--zk", "--json")
+    assert done.code == 0, done.err
+    made: Any = json.loads(done.out)
+    assert (made["model"], made["hiding"], made["proofs_left"]) == (digest, True, 2)
+    # Without the flag as well: what is registered as hidden is never shown.
+    assert json.loads(maxwell("prove", digest, "x.npy", "-o", "q.bin", "--json").out)["hiding"]
+    done = maxwell("verify", "p.bin", "--model", digest, "--json")
+    assert json.loads(done.out)["output"] == made["output"]
+    shown = json.loads(maxwell("model", "inspect", digest, "--json").out)
+    assert (shown["profile"], shown["openings"], shown["proofs_left"]) == ("hiding, 100 bits", 4, 1)
+    assert "1 proofs left" in maxwell("model", "inspect", digest).out
+    assert "weights hidden, 1 proofs left" in maxwell("model", "list").out
+    maxwell("prove", digest, "x.npy", "-o", "r.bin")
+    done = maxwell("prove", digest, "x.npy", "-o", "s.bin")
+    assert done.code == 125
+    assert "[MX1716]" in done.err
+    assert "model refresh" in done.err
+    assert maxwell("model", "refresh", digest).out.strip() == digest
+    done = maxwell("prove", digest, "x.npy", "-o", "s.bin")
+    assert "1 proofs left before a refresh" in done.err
+    assert maxwell("verify", "s.bin", "--model", digest).code == 0
+
+
+def test_hiding_what_was_registered_openly_needs_a_registration(
+    maxwell: Maxwell, own_store: Path
+) -> None:
+    np.save(own_store / "x.npy", np.load(SAMPLES)[:1])
+    digest = maxwell("model", "register", INT8).out.strip()
+    done = maxwell("prove", digest, "x.npy", "-o", "p.bin", "--zk")
+    assert (done.code, "registered without hiding" in done.err) == (125, True)
+    # By its file it is registered again, hidden.
+    done = maxwell("prove", INT8, "x.npy", "-o", "p.bin", "--zk", "--json")
+    assert json.loads(done.out)["model"] != digest
+    done = maxwell("model", "refresh", digest)
+    assert (done.code, "needs no refresh" in done.err) == (125, True)
