@@ -81,12 +81,14 @@ def think(
     folder: Path,
     escrow: str = "30 J",
     other: bool = False,
+    model: Mapping[str, object] | None = None,
     on_view: Callable[[NodeView], None] | None = None,
     **node: Any,
 ) -> Run:
     """Runs processes that may work for the reward `digits`; the run's folder is audited.
 
-    Another model, `other`, is there if it is asked for.
+    Another model, `other`, is there if it is asked for; `model` is what `digits` is instead of the
+    plain network.
     """
     np.save(folder / "x.npy", inputs(rows))
     keys: dict[str, Any] = {"duration": "10 s", **node}
@@ -95,7 +97,7 @@ def think(
         base=folder,
         out=folder / "run",
         models=[
-            {"name": "digits", "onnx": os.fspath(MLP)},
+            model or {"name": "digits", "onnx": os.fspath(MLP)},
             *([{"name": "other", "onnx": os.fspath(CNN)}] if other else []),
         ],
         sponsors=[{"name": "school", "escrow": escrow}],

@@ -14,11 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.fleet import CELLS, MACS, PAYS, RUN, TAKE, guest, inputs, network, think, thinker
+from inference.fleet import (
+    CELLS,
+    MACS,
+    PAYS,
+    RUN,
+    TAKE,
+    guest,
+    inputs,
+    network,
+    think,
+    thinker,
+)
 from maxwell.node.record import ProcessRecord
 from maxwell.node.view import NodeView
 from maxwell.observe.unfinished import unfinished_process
-from maxwell.proofs import semantics
+from maxwell.proofs import Model, semantics
 from maxwell.proofs.secret_vectors import sums_of
 from support.fleets import Run
 from support.guests import REPOSITORY, write
@@ -67,6 +78,30 @@ def test_an_honest_thinker_is_paid_from_the_models_shapes(tmp_path: Path, tier: 
     )
     assert metered == record.inference_uj + record.proof_uj
     assert charged >= metered, "no joule below cost price"
+
+
+def test_hidden_weights_are_counted_in_the_users_store_and_refreshed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One proof more than the commitment allows: new randomness, the digest stays, all are paid."""
+    monkeypatch.setenv("MAXWELL_DATA_DIR", os.fspath(tmp_path / "data"))
+    model = Model(network(), hiding=True, openings=4)
+    model.save()
+    assert model.proofs_left == 3
+    table = {"name": "digits", "digest": model.digest}
+    result = think(
+        [thinker("t", funds="9 J")],
+        tier="T4",
+        batch=2,
+        model=table,
+        folder=tmp_path,
+        deterministic=False,
+    )
+    record = result["t"]
+    assert (record.outcome, record.claims_paid, record.claims_refused) == ("finished", 4, 0)
+    assert record.proof_uj > record.inference_uj
+    # The old commitment gave three proofs and the link, the new one the link and a proof.
+    assert Model.stored(model.digest).proofs_left == 1
 
 
 def test_who_replays_or_substitutes_earns_nothing_and_it_is_on_record(tmp_path: Path) -> None:

@@ -49,10 +49,12 @@ def load_models(
         ProofError: as `load_onnx`, and MX1707 when the local store has no such digest.
         ConfigError: MX1731 when the model that was loaded has another digest than the file says.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     store = ModelStore(folder)
+    local = ModelStore()
     models: dict[str, RunModel] = {}
     for config in configs:
-        model = _load(config, base_dir)
+        model = _load(config, base_dir, local)
         if config.onnx and config.digest and config.digest != model.digest:
             raise ConfigError(
                 f"model {config.name!r}: {config.onnx} has digest {model.digest}, not "
@@ -61,7 +63,11 @@ def load_models(
                 hint="the file has changed, or the digest is another model's; `maxwell model "
                 "register` prints it",
             )
-        model.save(store)
+        if config.onnx:
+            model.save(store)
+        elif not (folder / model.digest).exists():
+            # Not a copy: whoever opens hidden weights counts in one place.
+            (folder / model.digest).symlink_to((local.folder / model.digest).absolute())
         models[config.name] = RunModel(
             name=config.name,
             digest=model.digest,
@@ -73,12 +79,10 @@ def load_models(
     return models
 
 
-def _load(config: ModelConfig, base_dir: Path) -> Model:
+def _load(config: ModelConfig, base_dir: Path, local: ModelStore) -> Model:
     try:
         if not config.onnx:
-            local = ModelStore()
-            digest = local.find(config.digest)
-            return Model(local.load(digest), hiding=local.about(digest).hiding)
+            return Model.stored(local.find(config.digest), local)
         calibration = None
         if config.calibration:
             calibration = load_array(base_dir / config.calibration).astype(np.float64)

@@ -11,9 +11,10 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -24,6 +25,7 @@ from maxwell.inference.desk import Desk
 from maxwell.inference.jobs import Done, Job, receive, send
 from maxwell.proofs import backend, semantics
 from maxwell.proofs.claims import SignedClaim, check_order, commit_tensor
+from maxwell.proofs.proof import Model
 from maxwell.proofs.secret_vectors import SecretVectors
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
@@ -35,18 +37,19 @@ if TYPE_CHECKING:
 
     from maxwell.proofs.claims import Claim
     from maxwell.proofs.importer import Network
+    from maxwell.proofs.proof import Proof
+
+HEADERS_KEPT: Final = 4
+"""Commitments of a hiding model whose proofs are still taken; an order expires long before."""
 
 
 class _Served:
     """A model, ready."""
 
     def __init__(self, store: ModelStore, digest: str) -> None:
-        self.network: Network = store.load(digest)
-        self.registered = backend.register(
-            self.network.proof_model, hiding=store.about(digest).hiding
-        )
-        if self.registered.digest.hex() != digest:
-            raise ProofError(f"model {digest} registers as another one", code="MX1715")
+        self.model = Model.stored(digest, store)
+        self.network: Network = self.model.network
+        self._headers = deque([self.model.header], maxlen=HEADERS_KEPT)
         self._secret: SecretVectors | None = None
 
     def tensor(self, data: bytes, batch: int) -> NDArray[np.int16]:
@@ -68,6 +71,24 @@ class _Served:
         ends = np.cumsum([prod(shape) for shape in shapes])
         parts = np.split(flat, ends[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def prove(self, x: NDArray[np.int16], context: bytes) -> Proof:
+        """Proves a run; a hiding model whose openings are spent gets new randomness first."""
+        if self.model.proofs_left == 0:
+            self.model.refresh()
+            self._headers.appendleft(self.model.header)
+        return self.model.prove_ints(x, context=context)
+
+    def verify(self, *, x: bytes, y: bytes, batch: int, context: bytes, proof: bytes) -> None:
+        """Checks a proof under the current commitment, or one shortly before it; MX1706."""
+        for header in self._headers:
+            try:
+                backend.verify(header, x=x, y=y, batch=batch, context=context, proof=proof)
+            except ProofError:
+                if header == self._headers[-1]:
+                    raise
+            else:
+                return
 
     def audit(self, x: NDArray[np.int16], sums: Sequence[NDArray[np.int64]]) -> NDArray[np.int16]:
         """Checks sums against a secret, which a refusal spends."""
@@ -96,17 +117,11 @@ class Worker:
         for served in self._models.values():
             model = served.network.proof_model
             x = np.zeros((1, *model.input_shape), np.int16)
-            served.registered.run(backend.to_bytes(x), batch=1)
-            y, proof = backend.prove(served.registered, x, model.output_shape, b"")
-            backend.verify(
-                served.registered.header,
-                x=backend.to_bytes(x),
-                y=backend.to_bytes(y),
-                batch=1,
-                context=b"",
-                proof=proof,
-            )
-            made = _claim_of_nobody(served.registered.digest)
+            served.model.run_ints(x)
+            # Openings of hidden weights are for those who pay.
+            spare = Model(served.network, hiding=True) if served.model.hiding else served.model
+            spare.prove_ints(x).verify(spare)
+            made = _claim_of_nobody(bytes.fromhex(served.model.digest))
             SignedClaim.decode(made.encode()).check()
 
     def do(self, job: Job) -> Done:
@@ -127,14 +142,12 @@ class Worker:
             _check(job, served)
             return Done(cpu_ns=0)
         if job.kind == "prove":
-            shape = served.network.proof_model.output_shape
-            y, proof = backend.prove(served.registered, x, shape, job.context)
-            return Done(cpu_ns=0, output=backend.to_bytes(y), proof=proof)
+            made = served.prove(x, job.context)
+            return Done(cpu_ns=0, output=made.output, proof=made.proof)
         if job.kind == "audit":
             y = served.audit(x, served.sums(job.sums, job.batch))
         else:
-            output = served.registered.run(job.input, batch=job.batch)
-            y = np.frombuffer(output, "<i2").reshape(job.batch, -1)
+            y = served.model.run_ints(x).reshape(job.batch, -1)
         return Done(
             cpu_ns=0,
             output=backend.to_bytes(y),
@@ -177,8 +190,7 @@ def _check(job: Job, served: _Served) -> None:
     if commit_tensor(b"out", y, claim.buyer_nonce) != claim.output_commitment:
         raise ProofError("another output than the claim's", code="MX1712")
     if Tier(claim.tier).has_proof:
-        backend.verify(
-            served.registered.header,
+        served.verify(
             x=job.input,
             y=job.output,
             batch=job.batch,

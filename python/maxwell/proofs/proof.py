@@ -201,8 +201,11 @@ class Model:
             ProofError: MX1705 for an input that does not fit, MX1716 when hidden weights have no
                 opening left for it.
         """
+        return self.prove_ints(self.network.to_ints(x), context=context)
+
+    def prove_ints(self, ints: NDArray[np.int16], *, context: bytes = b"") -> Proof:
+        """The same of the model's own integers, `(batch, *input_shape)`."""
         model = self.network.proof_model
-        ints = self.network.to_ints(x)
         lineage: Lineage = ()
         if self._hidden is not None:
             # Before anything is shown: a proof that fails afterwards has cost an opening.
