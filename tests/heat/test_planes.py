@@ -13,7 +13,7 @@ from maxwell.heat import HeatCounters, State, Swim
 from maxwell.heat.distress import QUEUE_MAX, RUMOUR_BYTES, DistressPlane
 from maxwell.heat.gossip import trimmed_mean
 from maxwell.heat.membership import PERIOD_MS
-from maxwell.heat.settings import HOP_LIMIT, VIEW_NEIGHBOURS_MAX, VIEW_RANDOM_MAX, VIEW_SLACK
+from maxwell.heat.settings import HOP_LIMIT, VIEW_MAX
 from maxwell.heat.sim.spread import spread_alarm
 from maxwell.heat.sim.targets import rounds_limit
 from maxwell.heat.transport.memory import MemoryNetwork
@@ -36,7 +36,7 @@ def test_views_are_bounded_and_messages_are_of_constant_size() -> None:
     for start in range(10, 4_000, 8):
         data = bytes(HEADER_BYTES) + b"".join(signed(n) + b"\0\0" for n in range(start, start + 8))
         node.plane.receive(1, data, 8)
-    assert len(node.plane.table) <= VIEW_RANDOM_MAX + VIEW_NEIGHBOURS_MAX + VIEW_SLACK
+    assert len(node.plane.table) <= VIEW_MAX
     for _, payload, count in node.plane.messages(10, signed(1)):
         assert count == 8
         assert HEADER_BYTES + len(payload) == 984
