@@ -38,8 +38,8 @@ def test_views_are_bounded_and_messages_are_of_constant_size() -> None:
         node.plane.receive(1, data, 8)
     assert len(node.plane.table) <= VIEW_MAX
     for _, payload, count in node.plane.messages(10, signed(1)):
-        assert count == 8
-        assert HEADER_BYTES + len(payload) == 984
+        assert count == ENTRIES_PER_MESSAGE
+        assert HEADER_BYTES + len(payload) == 744
 
 
 @given(st.lists(st.floats(0, 2), min_size=8, max_size=48), st.floats(-1e9, 1e9))

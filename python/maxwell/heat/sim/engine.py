@@ -139,6 +139,8 @@ class Simulation:
             )
             if config.scenario.liars:
                 node.outlets = self._outlet
+            if isinstance(node, LyingNode):
+                node.victim = self._numbers[min(set(range(count)) - self.liars)]
             nodes.append(node)
         return nodes
 
