@@ -13,7 +13,7 @@ from maxwell.heat import HeatCounters, State, Swim
 from maxwell.heat.distress import QUEUE_MAX, RUMOUR_BYTES, DistressPlane
 from maxwell.heat.gossip import trimmed_mean
 from maxwell.heat.membership import PERIOD_MS
-from maxwell.heat.settings import HOP_LIMIT, VIEW_MAX
+from maxwell.heat.settings import ENTRIES_PER_MESSAGE, HOP_LIMIT, VIEW_MAX
 from maxwell.heat.sim.spread import spread_alarm
 from maxwell.heat.sim.targets import rounds_limit
 from maxwell.heat.transport.memory import MemoryNetwork

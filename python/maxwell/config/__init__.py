@@ -1,11 +1,13 @@
 """Fleet files: typed, checked, and refused with a hint when they are not what they seem to be."""
 
 from maxwell.config.check import check_fleet, fleet_warnings
+from maxwell.config.heat import sensor_path
 from maxwell.config.parse import load_fleet, parse_fleet, parse_node
 from maxwell.config.records import (
     AccountConfig,
     DirConfig,
     FleetConfig,
+    HeatConfig,
     NodeConfig,
     ProcessConfig,
     RequestConfig,
@@ -18,6 +20,7 @@ __all__ = [
     "AccountConfig",
     "DirConfig",
     "FleetConfig",
+    "HeatConfig",
     "NodeConfig",
     "ProcessConfig",
     "RequestConfig",
@@ -29,5 +32,6 @@ __all__ = [
     "parse_fleet",
     "parse_node",
     "process_name",
+    "sensor_path",
     "single_module",
 ]

@@ -260,7 +260,7 @@ class Simulation:
         mib = self.workload.memory_mib[move.process - 1]
         done = start + MOVE_MIN_MS + int(mib / LINK_MIB_PER_S * 1_000)
         self._link_free_ms[i] = done
-        self.metrics.move(move.forced)
+        self.metrics.move(i, self.index[move.target], forced=move.forced)
         self.log(i, f"move {move.process} {self.index[move.target]} {int(move.forced)}")
         self.push(done, ARRIVAL, i, move)
 

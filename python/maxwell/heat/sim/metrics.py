@@ -138,17 +138,18 @@ class Metrics:
         self._moves_at_settle = 0
         self.informed_rounds: int | None = None
         self.series: list[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = []
-        self.moves_at_s: list[tuple[float, bool]] = []
+        self.moves_shown: list[tuple[float, int, int, bool]] = []
+        """When, s; from where, to where; whether forced."""
 
     # --- told by the engine -----------------------------------------------------------------
 
-    def move(self, forced: bool) -> None:
+    def move(self, source: int, target: int, *, forced: bool) -> None:
         """A move begins."""
         if forced:
             self.forced += 1
         elif self._sim.now_ms >= self._settled_ms:
             self.moves += 1
-        self.moves_at_s.append((self._sim.now_ms / 1_000, forced))
+        self.moves_shown.append((self._sim.now_ms / 1_000, source, target, forced))
 
     def frozen(self, why: str) -> None:
         """A process is frozen."""
