@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ def permitted() -> bool:
 
 
 @contextmanager
-def places(count: int) -> Iterator[list[Place]]:
+def places(count: int) -> Generator[list[Place]]:
     """Makes places for so many processes."""
     if not permitted():
         yield [Place((), f"127.0.0.1:{port}", f"0.{LOSS_PERCENT}") for port in free_ports(count)]
@@ -87,7 +87,8 @@ def _connect(pids: list[int]) -> list[Place]:
 
 def _await_namespace(pid: int) -> None:
     """Waits until the keeper has left this process's namespace."""
-    line = f'until [ "$(readlink /proc/{pid}/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do :; done'
+    here, there = "$(readlink /proc/self/ns/net)", f"$(readlink /proc/{pid}/ns/net)"
+    line = f'until [ "{here}" != "{there}" ]; do :; done'
     assert _run("timeout", "20", "sh", "-c", line), "the namespace was not made"
 
 

@@ -14,15 +14,17 @@ import numpy as np
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from maxwell.heat.sim.engine import Simulation
 
 NODES_MAX: Final = 100
 BEFORE_S, AFTER_S = 5, 40
 """Seconds shown before and after the fault, one a frame."""
 FRAME_MS: Final = 250
-COOL_C, HOT_C = 55.0, 90.0
-DPI: Final = 72
-COLOURS: Final = 48
+COOL_C, HOT_C = 55.0, 85.0
+DPI: Final = 84
+COLOURS: Final = 64
 """Of the palette: fewer make the file small."""
 
 
@@ -33,78 +35,95 @@ def animate(simulation: Simulation, path: Path) -> None:
         simulation: run with `keep_series`; at most the first hundred nodes are shown.
         path: ends in .gif.
     """
-    from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as PlainFigure
     from PIL import Image
 
-    # Matplotlib's own types are incomplete here.
-    Figure = cast("Any", PlainFigure)
-    series = simulation.metrics.series
+    series, metrics = simulation.metrics.series, simulation.metrics
     assert series, "the run must keep its series"
     count = min(simulation.config.nodes, NODES_MAX)
-    columns = ceil(sqrt(count * 1.6))
-    rows = ceil(count / columns)
     fault_s = simulation.config.scenario.settle_s
-    shown = [row for row in series if fault_s - BEFORE_S <= row[0] <= fault_s + AFTER_S]
-    colours = cast("Any", colormaps["turbo"])
+    trip_c = simulation.config.settings.trip_c
     frames: list[Image.Image] = []
-    for at_s, temperature, price, load in shown:
-        figure = Figure(figsize=(0.62 * columns + 0.3, 0.62 * rows + 0.9), dpi=DPI)
-        canvas = FigureCanvasAgg(figure)
-        axis = figure.add_axes((0.01, 0.01, 0.98, 0.98))
-        axis.set_xlim(-0.6, columns - 0.4)
-        axis.set_ylim(rows - 0.35, -1.35)
-        axis.axis("off")
+    for at_s, temperature, price, load in series:
+        if not fault_s - BEFORE_S <= at_s <= fault_s + AFTER_S:
+            continue
+        frame = _Frame(count)
         for i in range(count):
-            _tile(axis, i, columns, simulation, temperature[i], price[i], load[i], colours)
-        for began_s, source, target, forced in simulation.metrics.moves_shown:
+            share = min(float(load[i]) / simulation.plant.model.dynamic_w_max, 1.0)
+            fails = i in simulation.failing
+            frame.tile(i, float(temperature[i]), float(price[i]), share, fails=fails)
+        for began_s, source, target, forced in metrics.moves_shown:
             if at_s - 1 < began_s <= at_s and source < count and target < count:
-                x0, y0 = source % columns, source // columns
-                x1, y1 = target % columns, target // columns
-                style = "crimson" if forced else "dimgrey"
-                axis.annotate(
-                    "", (x1, y1), (x0, y0), arrowprops={"arrowstyle": "->", "color": style}
-                )
-        _caption(axis, simulation, at_s - fault_s, temperature, columns)
-        canvas.draw()
-        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        frames.append(picture.quantize(COLOURS, dither=Image.Dither.NONE))
+                frame.arrow(source, target, forced=forced)
+        frame.caption(
+            f"{simulation.config.scenario.name}: {at_s - fault_s:+.0f} s after the fault",
+            f"hottest {float(np.max(temperature)):.0f} °C, trip {trip_c:.0f} °C",
+        )
+        frames.append(Image.fromarray(frame.pixels()).convert("RGB"))
+    # One palette for all frames: what does not change then needs no bytes.
+    width, height = frames[0].size
+    strip = Image.new("RGB", (width, 3 * height))
+    for k, at in enumerate((0, len(frames) // 3, 2 * len(frames) // 3)):
+        strip.paste(frames[at], (0, k * height))
+    palette = strip.quantize(COLOURS, dither=Image.Dither.NONE)
+    frames = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
     frames[0].save(
         path, save_all=True, append_images=frames[1:], duration=FRAME_MS, loop=0, optimize=True
     )
 
 
-def _tile(
-    axis: Any, i: int, columns: int, simulation: Simulation, t_c: float, ln_price: float,
-    load_w: float, colours: Any,
-) -> None:  # fmt: skip
-    x, y = i % columns, i // columns
-    share = (t_c - COOL_C) / (HOT_C - COOL_C)
-    edge = "crimson" if i in simulation.failing else "white"
-    axis.add_patch(
-        _rectangle((x - 0.42, y - 0.42), 0.84, 0.84, facecolor=colours(share), edgecolor=edge)
-    )
-    axis.text(x, y - 0.1, f"{t_c:.0f}", ha="center", va="center", fontsize=9, color="white")
-    price = f"{ln_price:+.2f}" if isfinite(ln_price) else "closed"
-    axis.text(x, y + 0.16, price, ha="center", va="center", fontsize=6, color="white")
-    width = 0.8 * min(load_w / simulation.plant.model.dynamic_w_max, 1.0)
-    axis.add_patch(_rectangle((x - 0.4, y + 0.32), width, 0.07, facecolor="white"))
+class _Frame:
+    """One second of a run."""
 
+    def __init__(self, count: int) -> None:
+        from matplotlib import colormaps
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure as PlainFigure
 
-def _rectangle(at: tuple[float, float], width: float, height: float, **style: Any) -> Any:
-    from matplotlib.patches import Rectangle
+        # Matplotlib's own types are incomplete here.
+        figure = cast("Any", PlainFigure)
+        self._columns = ceil(sqrt(count * 1.6))
+        rows = ceil(count / self._columns)
+        size = (0.62 * self._columns + 0.3, 0.62 * rows + 0.9)
+        self._figure = figure(figsize=size, dpi=DPI)
+        self._canvas = FigureCanvasAgg(self._figure)
+        self._axis = self._figure.add_axes((0.01, 0.01, 0.98, 0.98))
+        self._axis.set_xlim(-0.6, self._columns - 0.4)
+        self._axis.set_ylim(rows - 0.35, -1.35)
+        self._axis.axis("off")
+        self._colours = cast("Any", colormaps["YlOrRd"])
 
-    return Rectangle(at, width, height, linewidth=2 if "edgecolor" in style else 0, **style)
+    def tile(self, i: int, t_c: float, ln_price: float, load: float, *, fails: bool) -> None:
+        """Draws a node; `load` is a share."""
+        from matplotlib.patches import Rectangle
 
+        x, y = i % self._columns, i // self._columns
+        colour = self._colours((t_c - COOL_C) / (HOT_C - COOL_C))
+        edge = "crimson" if fails else "lightgrey"
+        corner = (x - 0.42, y - 0.42)
+        self._axis.add_patch(
+            Rectangle(corner, 0.84, 0.84, facecolor=colour, edgecolor=edge, linewidth=2)
+        )
+        self._axis.add_patch(Rectangle((x - 0.4, y + 0.32), 0.8 * load, 0.08, facecolor="black"))
+        self._axis.text(x, y - 0.1, f"{t_c:.0f}", ha="center", va="center", fontsize=9)
+        price = f"{ln_price:+.2f}" if isfinite(ln_price) else "closed"
+        self._axis.text(x, y + 0.16, price, ha="center", va="center", fontsize=7)
 
-def _caption(axis: Any, simulation: Simulation, at_s: float, t_c: Any, columns: int) -> None:
-    scenario = simulation.config.scenario.name
-    left = f"{scenario}: {at_s:+.0f} s after the fault"
-    right = f"hottest {float(np.max(t_c)):.0f} °C, trip {simulation.config.settings.trip_c:.0f} °C"
-    axis.text(-0.5, -1.05, left, fontsize=10, va="center")
-    axis.text(columns - 0.5, -1.05, right, fontsize=10, ha="right", va="center")
-    axis.text(
-        -0.5, -0.7, "tile: die °C, ln price, bar: load; arrows: moves (red: evacuation)",
-        fontsize=7, va="center", color="dimgrey",
-    )  # fmt: skip
+    def arrow(self, source: int, target: int, *, forced: bool) -> None:
+        """Draws a move."""
+        style = {"arrowstyle": "->", "lw": 1.5, "color": "crimson" if forced else "dimgrey"}
+        start = (source % self._columns, source // self._columns)
+        end = (target % self._columns, target // self._columns)
+        self._axis.annotate("", end, start, arrowprops=style)
+
+    def caption(self, left: str, right: str) -> None:
+        """Writes what and when above the tiles."""
+        self._axis.text(-0.5, -1.05, left, fontsize=10, va="center")
+        end = self._columns - 0.5
+        self._axis.text(end, -1.05, right, fontsize=10, ha="right", va="center")
+        key = "tile: die °C, ln price, bar: load; arrows: moves (red: evacuation)"
+        self._axis.text(-0.5, -0.7, key, fontsize=7, va="center", color="dimgrey")
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """Returns the picture, rows of red, green, blue and alpha."""
+        self._canvas.draw()
+        return np.asarray(self._canvas.buffer_rgba())
