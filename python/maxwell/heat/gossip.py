@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
 SEEN_MAX: Final = 1_024
 BANS_MAX: Final = 256
+GOOD_MAX: Final = 65_536
 HOTTEST: Final = 2
 NEAR_RETRY: Final = 1 / 8
 """Chance that a thermal neighbour who is not in view is spoken to when it is its turn."""
@@ -101,10 +102,12 @@ class HeatPlane:
         "_floor_ms",
         "_near_turn",
         "_node",
+        "_oldest_ms",
         "_rng",
         "_seen",
         "_verifier",
         "_zone",
+        "good",
         "near",
         "proofs",
         "table",
@@ -132,6 +135,10 @@ class HeatPlane:
         self._near_turn = 0
         self._deck: list[int] = []
         self._floor_ms = -ENTRY_TTL_MS
+        self._oldest_ms = 0
+        """No entry in view is older; it may be that none is as old."""
+        self.good: dict[bytes, tuple[bytes, Entry]] | None = None
+        """Entries found good before, where many nodes of one process share them."""
         self.proofs: list[bytes] = []
         """Proofs of equivocation found and not yet told, 236 bytes each."""
         self.unknown: list[int] = []
@@ -185,7 +192,8 @@ class HeatPlane:
                     counters.stale += 1
                     continue
             news += self._take(now_ms, data, at, node, known)
-        self._shrink()
+        if len(table) > VIEW_MAX:
+            self._shrink()
         return news
 
     def _take(self, now_ms: int, data: bytes, at: int, node: int, known: Known | None) -> int:
@@ -197,6 +205,12 @@ class HeatPlane:
             counters.expired += 1
             return 0
         wire = data[at : at + SIGNED_BYTES]
+        good = self.good
+        if good is not None and (found := good.get(wire)) is not None:
+            wire, entry = found
+            counters.accepted += 1
+            self.keep(now_ms - age_ms, wire, entry, known)
+            return 1
         entry = Entry._make(BODY.unpack_from(wire))
         if not plausible(entry) or entry.state == State.ALARM:
             counters.malformed += 1
@@ -211,22 +225,29 @@ class HeatPlane:
                 counters.forged += 1
             return 0
         counters.accepted += 1
-        if known is None:
-            self.table[node] = Known(wire, entry, now_ms - age_ms)
-        else:
-            known.wire = wire
-            known.entry = entry
-            known.boot = entry.boot
-            known.seq = entry.seq
-            known.birth_ms = now_ms - age_ms
-            known.sent = 0
+        if good is not None:
+            if len(good) >= GOOD_MAX:
+                good.clear()
+            good[wire] = (wire, entry)
+        self.keep(now_ms - age_ms, wire, entry, known)
         return 1
+
+    def keep(self, birth_ms: int, wire: bytes, entry: Entry, known: Known | None) -> None:
+        """Puts news into the view."""
+        self._oldest_ms = min(self._oldest_ms, birth_ms)
+        if known is None:
+            self.table[entry.node] = Known(wire, entry, birth_ms)
+            return
+        known.wire = wire
+        known.entry = entry
+        known.boot = entry.boot
+        known.seq = entry.seq
+        known.birth_ms = birth_ms
+        known.sent = 0
 
     def _shrink(self) -> None:
         """Forgets the oldest entries beyond the view's size; neighbours stay."""
         table = self.table
-        if len(table) <= VIEW_MAX:
-            return
         near = self.near
         others = sorted([k for k in table.values() if k.node not in near], key=_birth)
         excess = len(table) - (VIEW_MAX - VIEW_SLACK)
@@ -272,8 +293,11 @@ class HeatPlane:
     def expire(self, now_ms: int) -> None:
         """Forgets entries older than their time to live."""
         limit = now_ms - FRESH_MS
+        if self._oldest_ms >= limit:
+            return
         old = [k for k in self.table.values() if k.birth_ms < limit]
         if not old:
+            self._oldest_ms = min([k.birth_ms for k in self.table.values()], default=now_ms)
             return
         if len(self.table) - len(old) < FRESH_MIN:
             limit = now_ms - ENTRY_TTL_MS
@@ -290,13 +314,10 @@ class HeatPlane:
             return []
         random = self._rng.random
         zone = self._zone
-        hot: list[Known] = []
-        ranked: list[tuple[float, int, Known]] = []
-        for k in table.values():
-            ranked.append((k.sent + random() - k.birth_ms * SENT_PER_MS, k.node, k))
-            if k.entry.zone == zone:
-                hot.append(k)
-        ranked.sort()
+        ranked = sorted(
+            [(k.sent + random() - k.birth_ms * SENT_PER_MS, k.node, k) for k in table.values()]
+        )
+        hot = [k for k in table.values() if k.entry.zone == zone]
         if len(hot) > HOTTEST:
             hot.sort(key=_hottest, reverse=True)
             del hot[HOTTEST:]

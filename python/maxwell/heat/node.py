@@ -754,7 +754,7 @@ class HeatNode:
         else:
             known = self.plane.table.get(entry.node)
             if known is not None and (entry.boot, entry.seq) > (known.boot, known.seq):
-                self.plane.table[entry.node] = Known(rumour.wire, entry, rumour.birth_ms)
+                self.plane.keep(rumour.birth_ms, rumour.wire, entry, known)
             if entry.zone == self.zone:
                 self._distressed[entry.node] = now_ms
                 self._maybe_alarm(now_ms)

@@ -34,7 +34,7 @@ from maxwell.heat.thermal import Plant, PlantModel, band_matrix_row
 from maxwell.heat.wire import Kind
 
 if TYPE_CHECKING:
-    from maxwell.heat.entry import State
+    from maxwell.heat.entry import Entry, State
     from maxwell.heat.records import Decision
 
 TICK_MS: Final = 100
@@ -121,6 +121,7 @@ class Simulation:
         keys = StandInKeys(hashlib.sha256(seed.encode()).digest())
         rows = band_matrix_row(count)
         nodes: list[HeatNode] = []
+        good: dict[bytes, tuple[bytes, Entry]] = {}
         for i, number in enumerate(self._numbers):
             rng = Random(f"{seed}/node/{i}")  # noqa: S311
             seeds = [self._numbers[j] for j in rng.sample(range(count), min(8, count)) if j != i]
@@ -137,6 +138,7 @@ class Simulation:
                 settings=config.settings,
                 policy=config.policy,
             )
+            node.plane.good = good
             if config.scenario.liars:
                 node.outlets = self._outlet
             if isinstance(node, LyingNode):
