@@ -285,6 +285,10 @@ def test_the_outlet_tells_on_hidden_power() -> None:
     w = OutletWitness()
     assert not any(w.check(1, seq, 250.0, 262.0) for seq in range(50))
     assert any(w.check(2, seq, 120.0, 300.0) for seq in range(10))
+    # A node that is emptied within ten seconds and speaks of it three seconds later does not lie.
+    drawn = [350.0] * 10 + [350.0 - 33.0 * k for k in range(11)] + [20.0] * 20
+    for seq in range(3, len(drawn)):
+        assert not w.check(4, seq, drawn[seq - 3], drawn[seq])
     assert not any(w.check(3, 5, 120.0, 300.0) for _ in range(50)), "one entry counts once"
 
 

@@ -9,7 +9,7 @@ How many views hold a node is a branching process: copies from its own hand are 
 relays the births. Its spread over nodes and time comes from the births, so that many own copies
 and few relays even it out (docs/concepts/heat.md has the measurement): without calls, and eight
 entries in a message, one node of a thousand falls to six views now and then at 30 % loss; with
-them none is below fourteen.
+them the least was in eighteen.
 
 A message is 24 + 6 · 120 = 744 bytes and a call 144; three of each a second are 3.1 kB/s with
 sealing and UDP, at any number of nodes. Memory is 48 entries, 1,024 remembered numbers, 256 bans.

@@ -85,6 +85,8 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
+MEAN_HALF: Final = 10
+MEAN_WHOLE: Final = 40
 MEAN_TURNS: Final = 60
 """Seconds over which the mean heat of the view is averaged."""
 SEEDS_MAX: Final = 16
@@ -95,6 +97,14 @@ WATCH_TURNS: Final = 3
 """The probed nodes follow the view every so many probes."""
 ACTING_DELAY_S: Final = 2.5
 """Filter, slew and move, which add to the age of the entries in the loop's delay."""
+
+
+def mean_share(nodes: int) -> float:
+    """Returns how much of h̄ counts beside the own heat: half in ten nodes, all from forty on.
+
+    Of few nodes a tenth of liars moves the mean too far; without any mean nothing spreads work.
+    """
+    return min(1.0, 0.5 + 0.5 * max(0, nodes - MEAN_HALF) / (MEAN_WHOLE - MEAN_HALF))
 
 
 class HeatNode:
@@ -281,7 +291,7 @@ class HeatNode:
         if self.policy.push_sum:
             self.push_sum.contribute(h)
             self.h_mean = self.push_sum.mean()
-        self.law.step(dt, h, h if self.h_mean is None else self.h_mean)
+        self.law.step(dt, h, h if self.h_mean is None else self.believed_mean(h))
         load_w = self.load_w()
         self._headroom_w = self.admission.headroom_w(
             inlet_c=estimate.inlet_c,
@@ -297,6 +307,12 @@ class HeatNode:
         self._states(now_ms, dt, h, load_w)
         if self.policy.priced and self.policy.guard:
             self._price_out(now_ms)
+
+    def believed_mean(self, h: float) -> float:
+        """Returns h̄, in a small cluster shrunk towards the own heat, about which nobody lies."""
+        if self.h_mean is None:
+            return h
+        return h + (self.h_mean - h) * mean_share(self.nodes)
 
     def _states(self, now_ms: int, dt_s: float, h: float, load_w: float) -> None:
         """Moves the state machine on."""

@@ -25,6 +25,8 @@ OUTLET_W: Final = 30.0
 OUTLET_RATIO: Final = 0.2
 OUTLET_CONFIRM: Final = 6
 """Entries in a row that disagree with the outlet before a node accuses."""
+OUTLET_RECENT: Final = 8
+"""Readings of an outlet, one a second, that a claim may agree with."""
 OUTLET_PAUSE: Final = 120
 """Entries until the same node is accused again."""
 INLET_K: Final = 0.6
@@ -90,12 +92,17 @@ def _bounded(table: dict[int, int], node: int, until_ms: int) -> None:
 
 
 class OutletWitness:
-    """Compares neighbours' claimed power with their metered outlets."""
+    """Compares neighbours' claimed power with their metered outlets.
 
-    __slots__ = ("_strikes",)
+    An entry is up to 2.5 s old and its figure is filtered, so that while a load changes an honest
+    claim lags: it must lie between the outlet's least and most of the last readings.
+    """
+
+    __slots__ = ("_recent", "_strikes")
 
     def __init__(self) -> None:
         self._strikes: dict[int, tuple[int, int]] = {}
+        self._recent: dict[int, list[float]] = {}
 
     def check(self, node: int, seq: int, claimed_w: float, outlet_w: float) -> bool:
         """Takes one comparison; True when the node is to be accused.
@@ -106,8 +113,12 @@ class OutletWitness:
             claimed_w: what it says.
             outlet_w: what its outlet says.
         """
+        recent = self._recent.setdefault(node, [])
+        recent.append(outlet_w)
+        del recent[:-OUTLET_RECENT]
+        low, high = min(recent), max(recent)
         limit = max(OUTLET_W, OUTLET_RATIO * outlet_w)
-        if abs(outlet_w - claimed_w) <= limit:
+        if low - limit <= claimed_w <= high + limit:
             self._strikes.pop(node, None)
             return False
         strikes, last = self._strikes.get(node, (0, 0))
