@@ -85,6 +85,7 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
+USUAL_S: Final = 600.0
 MEAN_HALF: Final = 10
 MEAN_WHOLE: Final = 40
 MEAN_TURNS: Final = 60
@@ -178,6 +179,7 @@ class HeatNode:
         self.h_mean: float | None = None
         """Trimmed mean heat of the views of half a minute; None while nobody is in view."""
         self._mean_turns = 0
+        self._h_usual = 0.0
         self.delay_s = ACTING_DELAY_S + 2.5
         self.meter_w = 0.0
         self._headroom_w = 0.0
@@ -291,7 +293,7 @@ class HeatNode:
         if self.policy.push_sum:
             self.push_sum.contribute(h)
             self.h_mean = self.push_sum.mean()
-        self.law.step(dt, h, h if self.h_mean is None else self.believed_mean(h))
+        self.law.step(dt, h, self.believed_mean(dt, h))
         load_w = self.load_w()
         self._headroom_w = self.admission.headroom_w(
             inlet_c=estimate.inlet_c,
@@ -308,11 +310,18 @@ class HeatNode:
         if self.policy.priced and self.policy.guard:
             self._price_out(now_ms)
 
-    def believed_mean(self, h: float) -> float:
-        """Returns h̄, in a small cluster shrunk towards the own heat, about which nobody lies."""
+    def believed_mean(self, dt_s: float, h: float) -> float:
+        """Returns h̄, in a small cluster shrunk towards the own usual heat, which nobody lies about.
+
+        The usual heat follows in ten minutes, so that a node that heats up is as dear as ever.
+        """
+        if dt_s <= 0:
+            self._h_usual = h
+        self._h_usual += (h - self._h_usual) * dt_s / (USUAL_S + dt_s)
         if self.h_mean is None:
             return h
-        return h + (self.h_mean - h) * mean_share(self.nodes)
+        share = mean_share(self.nodes)
+        return share * self.h_mean + (1 - share) * self._h_usual
 
     def _states(self, now_ms: int, dt_s: float, h: float, load_w: float) -> None:
         """Moves the state machine on."""
