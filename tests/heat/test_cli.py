@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from maxwell.cli import main
 from maxwell.market.thermal import ThermalReserve
@@ -25,6 +26,15 @@ def test_lab_heat_prints_json_and_repeats_it(capsys: Capture, tmp_path: Path) ->
     assert picture.read_text().startswith("<?xml")
     assert main(line) == 0
     assert capsys.readouterr().out == first
+
+
+def test_the_animated_picture_is_small_and_moves(tmp_path: Path) -> None:
+    picture = tmp_path / "run.gif"
+    line = ["lab", "heat", "--nodes", "6", "--seed", "3", "--duration", "70", "-q"]
+    assert main([*line, "--figure", str(picture)]) == 0
+    assert picture.stat().st_size < 500_000
+    with Image.open(picture) as image:
+        assert getattr(image, "n_frames", 1) >= 14
 
 
 def test_lab_heat_names_near_misses(capsys: Capture) -> None:

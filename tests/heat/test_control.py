@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heat.helpers import reading, stand_in_node
+from heat.helpers import KEYS, reading, signed, stand_in_node
 from maxwell.errors import EnergyError
 from maxwell.heat import Guard, HeatCounters, HeatSettings, Hosted, PriceLaw, State, reserve_ppm
 from maxwell.heat.admission import Admission
@@ -21,6 +21,7 @@ from maxwell.heat.sensor import ThermalEstimate
 from maxwell.heat.stability import loop_gain_per_s, margins
 from maxwell.heat.thermal import Plant, PlantModel, cooling_cop, recirculation_matrix
 from maxwell.heat.trust import InletWitness, OutletWitness, PushSum, Quarantine
+from maxwell.heat.wire import HEADER_BYTES, WITNESS, Kind
 
 SETTINGS = HeatSettings()
 
@@ -240,7 +241,7 @@ def test_a_feed_that_loses_capacity_drains_only_the_excess() -> None:
     assert wanted == 60.0
 
 
-def test_quarantine_needs_three_witnesses() -> None:
+def test_three_accusers_make_doubt_and_only_own_evidence_a_quarantine() -> None:
     q = Quarantine()
     assert not q.accuse(0, 1, 9)
     assert not q.accuse(1, 1, 9), "one witness is one witness"
@@ -248,15 +249,46 @@ def test_quarantine_needs_three_witnesses() -> None:
     assert not q.accuse(190_000, 3, 9), "accusations age"
     assert not q.accuse(190_001, 4, 9)
     assert q.accuse(190_002, 5, 9)
-    assert q.holds(190_003, 9)
-    assert not q.holds(800_003, 9)
+    assert q.doubts(190_003, 9)
+    assert not q.doubts(800_003, 9)
     assert not q.accuse(0, 8, 8), "nobody accuses itself"
+    for accuser in range(100, 400):
+        q.accuse(900_000, accuser, 9)
+    assert not q.holds(900_001, 9), "hearsay removes nobody"
+    assert q.convict(900_000, 7)
+    assert not q.convict(900_001, 7)
+    assert q.holds(900_001, 7)
+    assert not q.holds(1_600_000, 7)
+
+
+def test_a_doubted_node_looks_no_cheaper_than_the_average_and_stays_in_the_market() -> None:
+    node = stand_in_node(1)
+    entries = [signed(n, ln_price=-0.6 if n == 5 else 0.0, headroom_w=100) for n in (5, 6)]
+    data = bytes(HEADER_BYTES) + b"".join(e + bytes(2) for e in entries)
+    node.plane.receive(0, data, 2)
+    node.h_mean = 0.5
+    process = Hosted(1, 20.0, 1.0, 0)
+    slandered = node.plane.table[5]
+    assert node._price_at(0, process, slandered) == -0.6  # pyright: ignore[reportPrivateUsage]
+    for accuser in (20, 21, 22):
+        wire = node.packet(Kind.WITNESS, WITNESS.pack(5, 100), 1)
+        wire = wire[:4] + accuser.to_bytes(8, "little") + wire[12:]
+        node.on_packet(1, wire + KEYS.sign_as(accuser, wire))
+    assert node.counters.doubted == 1
+    assert node.counters.quarantined == 0
+    price = node._price_at(2, process, slandered)  # pyright: ignore[reportPrivateUsage]
+    assert price == 0.0, "the price of a node of mean heat"
+    assert node._choose(2, process) is not None  # pyright: ignore[reportPrivateUsage]
 
 
 def test_the_outlet_tells_on_hidden_power() -> None:
     w = OutletWitness()
     assert not any(w.check(1, seq, 250.0, 262.0) for seq in range(50))
     assert any(w.check(2, seq, 120.0, 300.0) for seq in range(10))
+    # A node that is emptied within ten seconds and speaks of it three seconds later does not lie.
+    drawn = [350.0] * 10 + [350.0 - 33.0 * k for k in range(11)] + [20.0] * 20
+    for seq in range(3, len(drawn)):
+        assert not w.check(4, seq, drawn[seq - 3], drawn[seq])
     assert not any(w.check(3, 5, 120.0, 300.0) for _ in range(50)), "one entry counts once"
 
 

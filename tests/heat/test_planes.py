@@ -13,7 +13,7 @@ from maxwell.heat import HeatCounters, State, Swim
 from maxwell.heat.distress import QUEUE_MAX, RUMOUR_BYTES, DistressPlane
 from maxwell.heat.gossip import trimmed_mean
 from maxwell.heat.membership import PERIOD_MS
-from maxwell.heat.settings import HOP_LIMIT, VIEW_NEIGHBOURS_MAX, VIEW_RANDOM_MAX, VIEW_SLACK
+from maxwell.heat.settings import CALLS, ENTRIES_PER_MESSAGE, FAN_OUT, HOP_LIMIT, VIEW_MAX
 from maxwell.heat.sim.spread import spread_alarm
 from maxwell.heat.sim.targets import rounds_limit
 from maxwell.heat.transport.memory import MemoryNetwork
@@ -36,10 +36,45 @@ def test_views_are_bounded_and_messages_are_of_constant_size() -> None:
     for start in range(10, 4_000, 8):
         data = bytes(HEADER_BYTES) + b"".join(signed(n) + b"\0\0" for n in range(start, start + 8))
         node.plane.receive(1, data, 8)
-    assert len(node.plane.table) <= VIEW_RANDOM_MAX + VIEW_NEIGHBOURS_MAX + VIEW_SLACK
-    for _, payload, count in node.plane.messages(10, signed(1)):
-        assert count == 8
-        assert HEADER_BYTES + len(payload) == 984
+    assert len(node.plane.table) <= VIEW_MAX
+    messages = node.plane.messages(10, signed(1))
+    assert [m[2] for m in messages] == [ENTRIES_PER_MESSAGE] * FAN_OUT + [1] * CALLS
+    assert [HEADER_BYTES + len(m[1]) for m in messages] == [744] * 3 + [144] * 3
+    assert len({m[0] for m in messages}) == FAN_OUT + CALLS, "nobody is told twice"
+
+
+def test_a_dead_thermal_neighbour_is_hardly_spoken_to() -> None:
+    # Goal: copies are not wasted on neighbours that are not in view. Method: of six neighbours
+    # three say nothing; count who is spoken to in four hundred seconds.
+    node = stand_in_node(1, near=tuple(range(2, 8)))
+    to_the_dead = to_the_living = 0
+    for second in range(1, 401):
+        heard = [2, 3, 4, *range(20, 60)]
+        for start in range(0, len(heard), 8):
+            part = heard[start : start + 8]
+            data = bytes(HEADER_BYTES) + b"".join(signed(n, second) + b"\0\0" for n in part)
+            node.plane.receive(1_000 * second, data, len(part))
+        targets = {m[0] for m in node.plane.messages(1_000 * second, signed(1, second))}
+        to_the_dead += len(targets & {5, 6, 7})
+        to_the_living += len(targets & {2, 3, 4})
+    assert 5 < to_the_dead < 60 < 200 < to_the_living
+
+
+def test_a_distress_that_everybody_spreads_is_spread_less_by_each() -> None:
+    wire = signed(1, state=State.DISTRESS, wanted_w=200)
+    data = bytes(HEADER_BYTES) + wire + bytes(RUMOUR_BYTES - len(wire))
+    alarm = signed(2, state=State.ALARM)
+    loud = bytes(HEADER_BYTES) + alarm + bytes(RUMOUR_BYTES - len(alarm))
+    p = plane(7)
+    p.receive(0, data, 1)
+    p.receive(0, loud, 1)
+    before = {r.entry.node: r.copies for r in p._queue}  # pyright: ignore[reportPrivateUsage]
+    for _ in range(2):
+        p.receive(10, data, 1)
+        p.receive(10, loud, 1)
+    after = {r.entry.node: r.copies for r in p._queue}  # pyright: ignore[reportPrivateUsage]
+    assert after[1] == before[1] - 2
+    assert after[2] == before[2]
 
 
 @given(st.lists(st.floats(0, 2), min_size=8, max_size=48), st.floats(-1e9, 1e9))

@@ -43,15 +43,12 @@ def check(report: HeatReport) -> None:
     assert report.informed99_rounds is not None
     assert report.informed99_rounds <= rounds_limit(report.nodes, lossy=lossy)
     assert report.bytes_per_node_s is not None
-    # In overload refused requests add to it.
-    assert report.bytes_per_node_s <= (3_500 if report.scenario == "overload" else 3_400)
+    assert report.bytes_per_node_s <= 3_400
     assert report.entry_age_p99_s is not None
     if report.scenario != "partition":
         assert report.entry_age_p99_s <= 6
         assert report.in_degree_min is not None
-        # With 30 % loss and 10 % dead nodes the least seen is in 7 to 9 views of a hundred
-        # nodes and in 6 of a thousand.
-        assert report.in_degree_min >= min(6 if lossy else 8, report.nodes - 2)
+        assert report.in_degree_min >= min(8, report.nodes - 2)
 
 
 def test_the_same_seed_gives_the_same_trace_byte_for_byte() -> None:
@@ -116,12 +113,19 @@ def test_every_scenario_over_seeds(scenario: str, nodes: int, seeds: int) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_thousand_nodes(seed: int) -> None:
-    report = run("fan-death", nodes=1_000, seed=seed)
+@pytest.mark.parametrize(("scenario", "seed"), [("fan-death", 1), ("fan-death-lossy", 2)])
+def test_a_thousand_nodes(scenario: str, seed: int) -> None:
+    report = run(scenario, nodes=1_000, seed=seed)
     check(report)
     assert report.informed16_s is not None
     assert report.informed16_s <= 0.6
+
+
+def test_a_tenth_of_liars_cannot_remove_the_node_that_they_slander() -> None:
+    report = run("liars", nodes=30, seed=7)
+    assert report.doubted_honest == 1
+    assert report.quarantined_honest == 0
+    assert report.quarantined_liars
 
 
 @pytest.mark.slow

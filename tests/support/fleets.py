@@ -55,6 +55,7 @@ def run(
     rewards: Sequence[Table] = (),
     requests: Sequence[Table] = (),
     models: Sequence[Table] = (),
+    heat: Table | None = None,
     **node: object,
 ) -> Run:
     """Runs a fleet, checks its sums, and audits its folder.
@@ -69,6 +70,7 @@ def run(
         rewards: tables.
         requests: tables.
         models: tables.
+        heat: the table `[heat]`.
         node: keys of `[node]`; deterministic, one cell and seed 1 unless they say otherwise.
     """
     keys: dict[str, object] = {"deterministic": True, "cells": 1, "seed": 1, **node}
@@ -83,6 +85,8 @@ def run(
     for key, tables in optional.items():
         if tables:
             data[key] = list(tables)
+    if heat is not None:
+        data["heat"] = heat
     views: list[NodeView] = []
     output: dict[tuple[str, str], bytes] = {}
 

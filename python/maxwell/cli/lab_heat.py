@@ -41,8 +41,8 @@ EXIT_MISSED: Final = 0
 )  # fmt: skip
 @click.option("--trace", type=click.Path(dir_okay=False, path_type=Path), help="Write the trace.")
 @click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw temperatures, prices and moves (.svg, .png or .pdf).",
+    "--picture", "--figure", "picture", type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw temperatures, prices and moves (.svg, .png, .pdf; .gif is animated).",
 )  # fmt: skip
 @click.option("--ablation", is_flag=True, help="Compare policies over 20 seeds and four loads.")
 @click.option("--seeds", type=int, default=20, show_default=True, help="Of the ablation.")
@@ -79,9 +79,10 @@ def command(
         if trace is not None:
             trace.write_text("".join(simulation.trace), encoding="utf-8")
         if picture is not None:
+            from maxwell.heat.sim.animation import animate
             from maxwell.heat.sim.picture import draw
 
-            draw(simulation, picture)
+            (animate if picture.suffix == ".gif" else draw)(simulation, picture)
     if not settings.quiet:
         print_note(f"simulated {report.simulated_s} s in {time.monotonic() - start:.1f} s")
     if json:

@@ -55,6 +55,11 @@ WASM_MAGIC: Final = b"\0asm"
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1), metavar="N", help="Seed of the auction.")
 @click.option("--deterministic", is_flag=True, help="Equal runs give equal results, bit by bit.")
 @click.option(
+    "--heat",
+    metavar="SENSOR",
+    help="Prices and power cap follow a temperature: auto, a file, or a folder as /sys/class.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
@@ -85,6 +90,7 @@ def command(
     cells: int | None,
     seed: int | None,
     deterministic: bool,
+    heat: str | None,
     out: Path | None,
     json: bool,
     prometheus: Path | None,
@@ -124,11 +130,30 @@ def command(
                 "--env, --dir, --memory-max, --name and ARGS are for a module; "
                 "a fleet file says them for each process"
             )
-        return _run_fleet_file(Path(target), node, out, settings, json=json, metrics=prometheus)
+        return _run_fleet_file(
+            Path(target), node, out, settings, heat=heat, json=json, metrics=prometheus
+        )
     if prometheus is not None:
         raise click.UsageError("--prometheus is for a fleet")
     config = _single_config(target, args, node, env, dirs, memory_max, name)
-    return _run_single(config, out, settings, json=json)
+    return _run_single(_with_heat(config, heat), out, settings, json=json)
+
+
+def _with_heat(config: FleetConfig, sensor: str | None) -> FleetConfig:
+    """Replaces the sensor of `[heat]`; its other keys stay."""
+    if sensor is None:
+        return config
+    import msgspec
+
+    from maxwell.config import HeatConfig, check_fleet, sensor_path
+
+    path = sensor_path(sensor, Path.cwd())
+    heat = HeatConfig(sensor=path)
+    if config.heat is not None:
+        heat = msgspec.structs.replace(config.heat, sensor=path)
+    changed = msgspec.structs.replace(config, heat=heat)
+    check_fleet(changed)
+    return changed
 
 
 def is_fleet(target: str) -> bool:
@@ -164,13 +189,14 @@ def _run_fleet_file(
     out: Path | None,
     settings: Settings,
     *,
+    heat: str | None,
     json: bool,
     metrics: Path | None,
 ) -> int:
     """Runs a fleet file."""
     from maxwell.config import load_fleet
 
-    config = load_fleet(path, node_overrides=node)
+    config = _with_heat(load_fleet(path, node_overrides=node), heat)
     folder = fleet_folder(out, path.stem)
     return run_and_show(config, path.name, folder, settings, json=json, metrics=metrics)
 

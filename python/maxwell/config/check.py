@@ -36,6 +36,12 @@ def check_fleet(fleet: FleetConfig, *, cpus: int | None = None, where: str = "fl
     _check_models(fleet, where)
     _check_cells(fleet, cpus, where)
     _check_money(fleet, where)
+    if fleet.heat is not None and fleet.node.deterministic:
+        raise ConfigError(
+            f"{where}: a temperature in a deterministic run",
+            code="MX1009",
+            hint="what a sensor says is no function of the seed; drop one of the two",
+        )
     bid_ppm_max = BID_CAP_FACTOR * fleet.node.reserve_ppm
     for process in fleet.processes:
         if process.bid_ppm is not None and process.bid_ppm > bid_ppm_max:

@@ -25,6 +25,7 @@ import msgspec
 
 from maxwell.config.check import CELLS_MAX, check_fleet
 from maxwell.config.dirs import read_dirs
+from maxwell.config.heat import HEAT_KEYS, read_heat
 from maxwell.config.models import read_model
 from maxwell.config.records import (
     FUNDS_UJ_DEFAULT,
@@ -53,7 +54,7 @@ FILE_BYTES_MAX: Final = 4 << 20
 PROCESSES_MAX: Final = 4_096
 COUNT_MAX: Final = 1_024
 
-_TOP = ("node", "account", "sponsor", "reward", "request", "model", "process")
+_TOP = ("node", "heat", "account", "sponsor", "reward", "request", "model", "process")
 _NODE = (
     "cells",
     "power",
@@ -215,6 +216,10 @@ def parse_fleet(
     rewards = tuple(_reward(t) for t in _tables(top, "reward", _REWARD, where, open_keys=True))
     requests = tuple(read_request(t) for t in _tables(top, "request", _REQUEST, where))
     models = tuple(read_model(t) for t in _tables(top, "model", _MODEL, where))
+    heat = None
+    if top.has("heat"):
+        table = Table(_table(top, "heat"), source=where, path="heat", known=HEAT_KEYS)
+        heat = read_heat(table, base_dir)
     drafts = [d for t in process_tables for d in _process(t, base_dir)]
     if len(drafts) > PROCESSES_MAX:
         top.fail(
@@ -231,6 +236,7 @@ def parse_fleet(
         rewards=rewards,
         requests=requests,
         models=models,
+        heat=heat,
         processes=tuple(processes),
         base_dir=base_dir,
     )

@@ -52,6 +52,18 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Bits per joule of quality one; None leaves every quality at one (contract 6)."""
 
 
+class HeatConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Which temperature the node's prices and power cap follow; degrees Celsius."""
+
+    sensor: str
+    """`auto`, a file, or a folder as under `/sys/class`."""
+    trip_c: int = 90
+    """The guard keeps below this."""
+    reference_c: int = 45
+    """Where relative heat is zero."""
+    inlet_c: int = 25
+
+
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Who pays."""
 
@@ -168,6 +180,7 @@ class FleetConfig(msgspec.Struct, frozen=True, kw_only=True):
     rewards: tuple[RewardConfig, ...] = ()
     requests: tuple[RequestConfig, ...] = ()
     models: tuple[ModelConfig, ...] = ()
+    heat: HeatConfig | None = None
     processes: tuple[ProcessConfig, ...]
     base_dir: Path
     """Folder that relative paths start from: the fleet file's."""

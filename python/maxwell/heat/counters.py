@@ -36,6 +36,9 @@ class HeatCounters(msgspec.Struct):
     clock_jumps: int = 0
     readings_bad: int = 0
     quarantined: int = 0
+    """Neighbours whose metered outlet this node found at odds with what they claim."""
+    doubted: int = 0
+    """Nodes that three others accused."""
 
 
 def prometheus_lines(counters: HeatCounters, gauges: dict[str, float]) -> list[str]:

@@ -2,7 +2,8 @@
 
 An ordinary distress stops after four hops, about 120 nodes, and is handed on once by each of
 them: a thousand nodes that fail together must not flood the others. A zone alarm has no hop
-limit and is sent at least eighteen times by everyone it reaches. Queue: sixteen rumours, the
+limit and is sent at least eighteen times by everyone it reaches; of a distress each copy that
+comes back saves one. Queue: sixteen rumours, the
 shortest time to trip first; one distress per node and minute; a packet holds eight.
 """
 
@@ -42,6 +43,7 @@ RUMOUR_BYTES: Final = SIGNED_BYTES + TAIL.size
 QUEUE_MAX: Final = 16
 PER_PACKET_MAX: Final = 8
 SEEN_MAX: Final = 1_024
+OWN_FAN_OUT: Final = 3 * FAN_OUT
 SMALL_CLUSTER: Final = 30
 ALARM_COPIES_MIN: Final = 6 * FAN_OUT
 HOPS_MAX: Final = 64
@@ -140,7 +142,7 @@ class DistressPlane:
         if not self._admit(now_ms, entry):
             return False
         alarm = entry.state == State.ALARM
-        copies = alarm_copies(self.nodes) if alarm else 2 * FAN_OUT
+        copies = alarm_copies(self.nodes) if alarm else OWN_FAN_OUT
         ttt = int(min(max(time_to_trip_s, 0.0), 6_553.0) * 10)
         self._push(Rumour(wire, entry, birth_ms=now_ms, hops=0, ttt_ds=ttt, copies=copies))
         return True
@@ -176,6 +178,7 @@ class DistressPlane:
             key = IDENTITY.unpack_from(data, at)[3:]
             if key in self._seen or key[0] == self._node:
                 counters.stale += 1
+                self._heard_again(key)
                 continue
             rumour = self._read(now_ms, data, at)
             if rumour is None:
@@ -190,6 +193,13 @@ class DistressPlane:
             if rumour.copies > 0:
                 self._push(rumour)
         return news
+
+    def _heard_again(self, key: tuple[int, int, int]) -> None:
+        """Others spread it as well, so that this node sends a copy less; alarms are spared."""
+        for rumour in self._queue:
+            entry = rumour.entry
+            if (entry.node, entry.boot, entry.seq) == key and not rumour.alarm:
+                rumour.copies -= 1
 
     def _read(self, now_ms: int, data: bytes, at: int) -> Rumour | None:
         """Parses and verifies one rumour."""
@@ -230,17 +240,17 @@ class DistressPlane:
         )
 
     def _relay_copies(self) -> int:
-        """Three; in a small cluster, which four hops cover anyway, as many as of an alarm."""
-        return alarm_copies(self.nodes) if self.nodes <= SMALL_CLUSTER else FAN_OUT
+        """Three; in a small cluster, which four hops cover anyway, nine."""
+        return OWN_FAN_OUT if self.nodes <= SMALL_CLUSTER else FAN_OUT
 
     def tick(self, now_ms: int, peers: Sequence[int]) -> list[tuple[int, bytes, int]]:
         """Returns what to send now: to whom, the payload, the number of rumours."""
         if not self._queue or not peers:
             return []
         chosen = self._queue[:PER_PACKET_MAX]
-        # Whoever raises a rumour speaks to six at once: sixteen must hear within three rounds.
+        # Whoever raises a rumour speaks to nine at once: sixteen must hear within three rounds.
         own = any(rumour.hops == 0 for rumour in chosen)
-        targets = self._deal(peers, 2 * FAN_OUT if own else FAN_OUT)
+        targets = self._deal(peers, OWN_FAN_OUT if own else FAN_OUT)
         messages: list[tuple[int, bytes, int]] = []
         for target in targets:
             parts: list[bytes] = []

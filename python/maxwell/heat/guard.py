@@ -18,6 +18,8 @@ RELEASE_K: Final = 6.0
 FILTER_S: Final = 0.4
 FALL_MAX: Final = 0.30
 RISE_PER_S: Final = 0.05
+NEVER_MS: Final = -1_000_000
+"""Before the first reading, from which no slope follows."""
 
 
 class Guard:
@@ -33,7 +35,7 @@ class Guard:
     def __init__(self, trip_c: float, dynamic_w_max: float) -> None:
         self._trip_c = trip_c
         self._dynamic_w_max = dynamic_w_max
-        self._at_ms = -1
+        self._at_ms = NEVER_MS
         self._t_c = 0.0
         self._slope = 0.0
         self.cap_w = dynamic_w_max

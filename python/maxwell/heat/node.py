@@ -27,7 +27,7 @@ from maxwell.heat.machine import DistressMachine
 from maxwell.heat.membership import Membership, Swim
 from maxwell.heat.offers import Offer, OfferBook, by_value, freeze_count, leaving_now
 from maxwell.heat.policy import POLICIES, Policy
-from maxwell.heat.price import PriceLaw, redecide_s
+from maxwell.heat.price import PriceLaw, redecide_s, target_ln_price
 from maxwell.heat.records import (
     Alarm,
     Distress,
@@ -46,6 +46,7 @@ from maxwell.heat.records import (
 from maxwell.heat.sensor import ThermalEstimate
 from maxwell.heat.settings import (
     DISTRESS_TICK_MS,
+    FRESH_MIN,
     HEAT_JITTER,
     HEAT_PERIOD_MS,
     HeatSettings,
@@ -84,6 +85,11 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
+USUAL_S: Final = 600.0
+MEAN_HALF: Final = 10
+MEAN_WHOLE: Final = 40
+MEAN_TURNS: Final = 60
+"""Seconds over which the mean heat of the view is averaged."""
 SEEDS_MAX: Final = 16
 ACCUSATIONS_MAX: Final = 64
 KNOCK: Final = 1 / 16
@@ -92,6 +98,14 @@ WATCH_TURNS: Final = 3
 """The probed nodes follow the view every so many probes."""
 ACTING_DELAY_S: Final = 2.5
 """Filter, slew and move, which add to the age of the entries in the loop's delay."""
+
+
+def mean_share(nodes: int) -> float:
+    """Returns how much of h̄ counts beside the own heat: half in ten nodes, all from forty on.
+
+    Of few nodes a tenth of liars moves the mean too far; without any mean nothing spreads work.
+    """
+    return min(1.0, 0.5 + 0.5 * max(0, nodes - MEAN_HALF) / (MEAN_WHOLE - MEAN_HALF))
 
 
 class HeatNode:
@@ -163,7 +177,9 @@ class HeatNode:
         self.limit_w = inf
         """Share of the feed, if the feed lost capacity."""
         self.h_mean: float | None = None
-        """Trimmed mean heat of the view; None while nobody is in view."""
+        """Trimmed mean heat of the views of half a minute; None while nobody is in view."""
+        self._mean_turns = 0
+        self._h_usual = 0.0
         self.delay_s = ACTING_DELAY_S + 2.5
         self.meter_w = 0.0
         self._headroom_w = 0.0
@@ -277,7 +293,7 @@ class HeatNode:
         if self.policy.push_sum:
             self.push_sum.contribute(h)
             self.h_mean = self.push_sum.mean()
-        self.law.step(dt, h, h if self.h_mean is None else self.h_mean)
+        self.law.step(dt, h, self.believed_mean(dt, h))
         load_w = self.load_w()
         self._headroom_w = self.admission.headroom_w(
             inlet_c=estimate.inlet_c,
@@ -293,6 +309,19 @@ class HeatNode:
         self._states(now_ms, dt, h, load_w)
         if self.policy.priced and self.policy.guard:
             self._price_out(now_ms)
+
+    def believed_mean(self, dt_s: float, h: float) -> float:
+        """Returns h̄, in a small cluster shrunk towards the own usual heat, which nobody lies about.
+
+        The usual heat follows in ten minutes, so that a node that heats up is as dear as ever.
+        """
+        if dt_s <= 0:
+            self._h_usual = h
+        self._h_usual += (h - self._h_usual) * dt_s / (USUAL_S + dt_s)
+        if self.h_mean is None:
+            return h
+        share = mean_share(self.nodes)
+        return share * self.h_mean + (1 - share) * self._h_usual
 
     def _states(self, now_ms: int, dt_s: float, h: float, load_w: float) -> None:
         """Moves the state machine on."""
@@ -579,7 +608,12 @@ class HeatNode:
             self.h_mean = None
             return
         h = (mean / 100 - settings.reference_c) / (settings.trip_c - settings.reference_c)
-        self.h_mean = min(max(h, 0.0), 2.0)
+        h = min(max(h, 0.0), 2.0)
+        # A view has by chance more liars than the cluster; several views have not.
+        small = self.h_mean is None or len(known) < FRESH_MIN
+        self._mean_turns = 1 if small else min(self._mean_turns + 1, MEAN_TURNS)
+        before = h if self.h_mean is None else self.h_mean
+        self.h_mean = before + (h - before) / self._mean_turns
         age_s = now_ms / 1_000 - sum([k.birth_ms for k in known]) / len(known) / 1_000
         self.delay_s += (ACTING_DELAY_S + age_s - self.delay_s) * DELAY_FILTER
 
@@ -614,7 +648,8 @@ class HeatNode:
                 continue
             if self.witness.check(node, known.seq, known.entry.meter_w, outlet_w):
                 excess = min(65_535, int(abs(outlet_w - known.entry.meter_w)))
-                self._accuse(now_ms, self.node, node)
+                # Seen by this node itself: what others hear of it makes them doubt, no more.
+                self.counters.quarantined += self.quarantine.convict(now_ms, node)
                 self._tell_accusation(WITNESS.pack(node, excess))
 
     def _tell_accusation(self, payload: bytes) -> None:
@@ -639,7 +674,7 @@ class HeatNode:
 
     def _accuse(self, now_ms: int, accuser: int, accused: int) -> None:
         if accused != self.node and self.quarantine.accuse(now_ms, accuser, accused):
-            self.counters.quarantined += 1
+            self.counters.doubted += 1
 
     # --- packets ----------------------------------------------------------------------------
 
@@ -744,7 +779,7 @@ class HeatNode:
         else:
             known = self.plane.table.get(entry.node)
             if known is not None and (entry.boot, entry.seq) > (known.boot, known.seq):
-                self.plane.table[entry.node] = Known(rumour.wire, entry, rumour.birth_ms)
+                self.plane.keep(rumour.birth_ms, rumour.wire, entry, known)
             if entry.zone == self.zone:
                 self._distressed[entry.node] = now_ms
                 self._maybe_alarm(now_ms)
@@ -825,15 +860,10 @@ class HeatNode:
             self._deal(Kind.REFUSE, sender, 0, deal.watts, 0.0, deal.deal)
             return
         ttl_ms = int(self.settings.offer_ttl_s * 1_000) - 1_000
-        self.book.add(
-            Offer(
-                sender,
-                deal.deal,
-                deal.watts,
-                deal.ln_price_milli / 1_000 if self.policy.priced else 0.0,
-                now_ms + ttl_ms,
-            )
-        )
+        ln_price = deal.ln_price_milli / 1_000 if self.policy.priced else 0.0
+        if self.policy.priced and self.quarantine.doubts(now_ms, sender):
+            ln_price = max(ln_price, self._average_ln_price())
+        self.book.add(Offer(sender, deal.deal, deal.watts, ln_price, now_ms + ttl_ms))
 
     # --- moves ------------------------------------------------------------------------------
 
@@ -873,8 +903,16 @@ class HeatNode:
         self._ask(now_ms, process, target.entry.node)
 
     def _price_at(self, now_ms: int, process: Hosted, known: Known) -> float:
-        penalty = process.avoid.get(known.entry.node, 0) > now_ms
-        return known.entry.ln_price + (self.settings.penalty_ln if penalty else 0.0)
+        ln_price = known.entry.ln_price
+        if self.counters.doubted and self.quarantine.doubts(now_ms, known.node):
+            ln_price = max(ln_price, self._average_ln_price())
+        penalty = process.avoid.get(known.node, 0) > now_ms
+        return ln_price + (self.settings.penalty_ln if penalty else 0.0)
+
+    def _average_ln_price(self) -> float:
+        """Price target of a node of the view's mean heat: the least that a doubted one looks."""
+        h_mean = self.h_mean or 0.0
+        return target_ln_price(self.settings, h_mean, h_mean)
 
     def _choose(self, now_ms: int, process: Hosted) -> Known | None:
         """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""

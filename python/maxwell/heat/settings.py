@@ -13,7 +13,11 @@ import msgspec
 VIEW_RANDOM_MAX: Final = 32
 VIEW_NEIGHBOURS_MAX: Final = 16
 FAN_OUT: Final = 3
-ENTRIES_PER_MESSAGE: Final = 8
+ENTRIES_PER_MESSAGE: Final = 6
+ENTRIES_MAX: Final = 8
+"""More in a message are malformed."""
+CALLS: Final = 3
+"""Messages of the own entry alone, each second beside the three full ones."""
 HEAT_PERIOD_MS: Final = 1_000
 HEAT_JITTER: Final = 0.2
 DISTRESS_TICK_MS: Final = 200
@@ -22,8 +26,9 @@ ENTRY_TTL_MS: Final = 10_000
 FRESH_MS: Final = 5_750
 """Older entries are forgotten while a dozen fresher ones are in view."""
 FRESH_MIN: Final = 12
-VIEW_SLACK: Final = 8
-"""A view may exceed its size by this much before the oldest are forgotten, all at once."""
+VIEW_MAX: Final = VIEW_RANDOM_MAX + VIEW_NEIGHBOURS_MAX
+VIEW_SLACK: Final = 4
+"""A view that is over its size loses this many of its oldest at once."""
 READING_PERIOD_MS: Final = 500
 GUARD_PERIOD_MS: Final = 100
 """One epoch of the architecture."""

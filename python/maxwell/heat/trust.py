@@ -1,9 +1,13 @@
 """Who is believed: witnesses of power that was not claimed, quarantine, and what was delivered.
 
 A node's claim of its own power can be checked by its neighbours in two ways: a metered outlet
-(PDU) that they can read, and their own inlet, which the neighbour's heat raises by D·P. Three
-nodes that accuse a node within three minutes put it into quarantine for ten: no work is sent
-there and its offers are not taken. One liar cannot quarantine anyone; three that conspire can.
+(PDU) that they can read, and their own inlet, which the neighbour's heat raises by D·P.
+
+What a node has measured itself puts a neighbour into *quarantine* for ten minutes: no work is sent
+there and its offers are not taken. What others say never does, however many they are, since a
+receiver cannot check it: three accusers within three minutes make a node *doubted* for ten, and a
+doubted node's word is not believed below the average, so that it looks no cheaper than the mean
+of the view. That is all that liars can do to an honest node, whatever their number.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ OUTLET_W: Final = 30.0
 OUTLET_RATIO: Final = 0.2
 OUTLET_CONFIRM: Final = 6
 """Entries in a row that disagree with the outlet before a node accuses."""
+OUTLET_RECENT: Final = 8
+"""Readings of an outlet, one a second, that a claim may agree with."""
 OUTLET_PAUSE: Final = 120
 """Entries until the same node is accused again."""
 INLET_K: Final = 0.6
@@ -29,17 +35,25 @@ INLET_SLOW_S: Final = 600.0
 
 
 class Quarantine:
-    """Accusations that a node has heard, and whom it therefore avoids."""
+    """Whom a node avoids by its own evidence, and whom it doubts by others'."""
 
-    __slots__ = ("_accusations", "_until_ms")
+    __slots__ = ("_accusations", "_doubted_ms", "_until_ms")
 
     def __init__(self) -> None:
         self._accusations: dict[int, dict[int, int]] = {}
         self._until_ms: dict[int, int] = {}
+        self._doubted_ms: dict[int, int] = {}
+
+    def convict(self, now_ms: int, node: int) -> bool:
+        """Quarantines a node by this node's own measurement; False when it is already."""
+        if self.holds(now_ms, node):
+            return False
+        _bounded(self._until_ms, node, now_ms + QUARANTINE_MS)
+        return True
 
     def accuse(self, now_ms: int, accuser: int, accused: int) -> bool:
-        """Books an accusation; True when it puts the accused into quarantine."""
-        if accuser == accused or self.holds(now_ms, accused):
+        """Books what another says; True when it makes the accused doubted."""
+        if accuser == accused or self.doubts(now_ms, accused):
             return False
         if accused not in self._accusations and len(self._accusations) >= ACCUSED_MAX:
             del self._accusations[next(iter(self._accusations))]
@@ -52,14 +66,12 @@ class Quarantine:
         if len(heard) < WITNESSES:
             return False
         del self._accusations[accused]
-        if len(self._until_ms) >= ACCUSED_MAX:
-            del self._until_ms[next(iter(self._until_ms))]
-        self._until_ms[accused] = now_ms + QUARANTINE_MS
+        _bounded(self._doubted_ms, accused, now_ms + QUARANTINE_MS)
         return True
 
     def news(self, now_ms: int, accuser: int, accused: int) -> bool:
         """Whether an accusation is new, and still counts for something."""
-        if self.holds(now_ms, accused):
+        if self.doubts(now_ms, accused):
             return False
         at = self._accusations.get(accused, {}).get(accuser)
         return at is None or now_ms - at > WINDOW_MS
@@ -68,14 +80,29 @@ class Quarantine:
         """Whether a node is in quarantine."""
         return bool(self._until_ms) and self._until_ms.get(node, 0) > now_ms
 
+    def doubts(self, now_ms: int, node: int) -> bool:
+        """Whether a node is doubted."""
+        return bool(self._doubted_ms) and self._doubted_ms.get(node, 0) > now_ms
+
+
+def _bounded(table: dict[int, int], node: int, until_ms: int) -> None:
+    if node not in table and len(table) >= ACCUSED_MAX:
+        del table[next(iter(table))]
+    table[node] = until_ms
+
 
 class OutletWitness:
-    """Compares neighbours' claimed power with their metered outlets."""
+    """Compares neighbours' claimed power with their metered outlets.
 
-    __slots__ = ("_strikes",)
+    An entry is up to 2.5 s old and its figure is filtered, so that while a load changes an honest
+    claim lags: it must lie between the outlet's least and most of the last readings.
+    """
+
+    __slots__ = ("_recent", "_strikes")
 
     def __init__(self) -> None:
         self._strikes: dict[int, tuple[int, int]] = {}
+        self._recent: dict[int, list[float]] = {}
 
     def check(self, node: int, seq: int, claimed_w: float, outlet_w: float) -> bool:
         """Takes one comparison; True when the node is to be accused.
@@ -86,8 +113,12 @@ class OutletWitness:
             claimed_w: what it says.
             outlet_w: what its outlet says.
         """
+        recent = self._recent.setdefault(node, [])
+        recent.append(outlet_w)
+        del recent[:-OUTLET_RECENT]
+        low, high = min(recent), max(recent)
         limit = max(OUTLET_W, OUTLET_RATIO * outlet_w)
-        if abs(outlet_w - claimed_w) <= limit:
+        if low - limit <= claimed_w <= high + limit:
             self._strikes.pop(node, None)
             return False
         strikes, last = self._strikes.get(node, (0, 0))

@@ -29,6 +29,10 @@ class Mint(Protocol):
         """Mints what is due and funds accounts with it; returns the credits by account."""
         ...
 
+    def set_cap(self, ppm: int) -> None:
+        """Sets the share of the power cap that is minted from now on, in ppm."""
+        ...
+
 
 class PowerMint:
     """Mints (P − idle)·t − system, split by income share; what nobody claims is not minted.
@@ -63,6 +67,13 @@ class PowerMint:
         self._minted = dict.fromkeys(self._shares_ppm, 0)
         self._elapsed_ns = 0
         self._system_uj = 0
+        self._cap_ppm = _PPM
+        self._granted_pj = 0
+
+    def set_cap(self, ppm: int) -> None:
+        """Sets the share of the cap that is minted from the last epoch's end on."""
+        assert 0 <= ppm <= _PPM, "a share"
+        self._cap_ppm = ppm
 
     def epoch(self, ledger: Ledger, *, elapsed_ns: int, system_uj: int) -> dict[str, int]:
         """Mints what is due since the last call and funds the accounts.
@@ -81,10 +92,12 @@ class PowerMint:
         """
         if elapsed_ns < self._elapsed_ns:
             raise InternalError(f"mint: time went from {self._elapsed_ns} to {elapsed_ns} ns")
+        # One milliwatt for one nanosecond is one picojoule.
+        passed_ns = elapsed_ns - self._elapsed_ns
+        self._granted_pj += self._net_mw * passed_ns * self._cap_ppm // _PPM
         self._elapsed_ns = elapsed_ns
         self._system_uj = max(self._system_uj, system_uj)
-        # One milliwatt for one nanosecond is one picojoule.
-        available_pj = max(0, self._net_mw * elapsed_ns - self._system_uj * _PJ_PER_UJ)
+        available_pj = max(0, self._granted_pj - self._system_uj * _PJ_PER_UJ)
         income: dict[str, int] = {}
         for name, share in self._shares_ppm.items():
             due = available_pj * share // (_PPM * _PJ_PER_UJ) - self._minted[name]
@@ -94,7 +107,7 @@ class PowerMint:
             ledger.fund_account(name, due)
             self._minted[name] += due
             income[name] = due
-        if sum(self._minted.values()) * _PJ_PER_UJ > self._net_mw * elapsed_ns:
+        if sum(self._minted.values()) * _PJ_PER_UJ > self._granted_pj:
             raise InternalError(
                 f"mint: {sum(self._minted.values())} credits exceed the cap after {elapsed_ns} ns",
                 code="MX1302",
@@ -109,6 +122,10 @@ class BudgetMint:
         """Returns no income."""
         del ledger, elapsed_ns, system_uj
         return {}
+
+    def set_cap(self, ppm: int) -> None:
+        """Changes nothing: what is to come was minted already."""
+        del ppm
 
 
 def open_books(fleet: FleetConfig, ledger: Ledger, *, idle_power_mw: int) -> Mint:

@@ -34,7 +34,8 @@ class ThermalReserve:
     def update(self, ln_price: float) -> int | None:
         """Takes the price and returns the new reserve, or None when it stays."""
         wanted = reserve_ppm(self._base_ppm, ln_price)
-        if abs(wanted - self.ppm) * 1_000_000 < STEP_PPM * self.ppm:
+        back = wanted == self._base_ppm != self.ppm
+        if not back and abs(wanted - self.ppm) * 1_000_000 < STEP_PPM * self.ppm:
             return None
         self.ppm = wanted
         return wanted

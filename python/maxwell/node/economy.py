@@ -122,6 +122,10 @@ class Economy:
         """Settles a process a last time; returns the credits given back to its account."""
         return self.ledger.close(entry.pid, slot)
 
+    def set_cap(self, ppm: int) -> None:
+        """Sets the share of the power cap that is minted, in ppm."""
+        self._mint.set_cap(ppm)
+
     def income(
         self, entries: Iterable[Entry], *, elapsed_ns: int, system_uj: int
     ) -> tuple[dict[str, int], dict[int, int]]:

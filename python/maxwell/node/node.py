@@ -28,6 +28,7 @@ from maxwell.node.admission import Admissions
 from maxwell.node.cells import Cell
 from maxwell.node.economy import Economy
 from maxwell.node.entry import Death, Entry
+from maxwell.node.heat import NodeHeat
 from maxwell.node.information import Information
 from maxwell.node.place import Workplace, child_environment
 from maxwell.node.power import NodeEnergy, energy_model, metering_overhead
@@ -176,6 +177,7 @@ class Node:
             self._economy = Economy(
                 self._fleet, idle_power_mw=model.idle_power_mw, resolvers=self._resolvers
             )
+            self._heat = self._make_heat(model.idle_power_mw)
             self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
             self._inferences = self._open_inferences(stack)
@@ -229,6 +231,33 @@ class Node:
         prover = inferences.prover
         self._energy.watch_prover(prover.cpu_ns, lambda: inferences.charged_uj)
         return inferences
+
+    def _make_heat(self, idle_power_mw: int) -> NodeHeat | None:
+        config, cap_mw = self._fleet.heat, self._config.power_mw
+        if config is None:
+            return None
+        return NodeHeat(
+            config,
+            base_ppm=self._config.reserve_ppm,
+            cap_mw=None if cap_mw is None else cap_mw - idle_power_mw,
+        )
+
+    def _follow_heat(self, heat: NodeHeat) -> None:
+        """Takes the sensor's word to the auctions and to the mint."""
+        change = heat.epoch(self._elapsed_ns // 1_000_000, self._power_mw)
+        if change.reserve_ppm is not None:
+            self.set_reserve(change.reserve_ppm)
+        self._economy.set_cap(change.cap_ppm)
+        if change.warning is not None:
+            self._journal.warn(self._elapsed_ns, change.warning)
+        if change.notable:
+            self._journal.event(
+                "heat",
+                self._elapsed_ns,
+                temperature_mc=change.temperature_mc,
+                reserve_ppm=heat.reserve_ppm,
+                cap_ppm=change.cap_ppm,
+            )
 
     def _admit(self) -> None:
         environ = child_environment()
@@ -851,6 +880,8 @@ class Node:
         self._energy.cell_started(cell.pid)
         self._selector.register(cell, selectors.EVENT_READ)
         self._loads[cell.number] = 0
+        if self._heat is not None:
+            cell.queue({"op": "reserve", "ppm": self._heat.reserve_ppm})
         self._journal.event("cell_restarted", self._elapsed_ns, cell=cell.number)
         for entry in waiting:
             # What was withheld while its cell was to give it back is part of its lease.
@@ -861,6 +892,8 @@ class Node:
 
     def _end_epoch(self) -> None:
         self._epoch += 1
+        if self._heat is not None:
+            self._follow_heat(self._heat)
         later: list[tuple[str, str]] = []
         for name, reason in self._kills:
             entry = self._by_name.get(name)

@@ -47,6 +47,7 @@ EVENTS: Final = frozenset(
         "refused_belief",
         "quality",
         "income",
+        "heat",
         "died",
         "cell_lost",
         "cell_restarted",

@@ -34,7 +34,7 @@ from maxwell.heat.thermal import Plant, PlantModel, band_matrix_row
 from maxwell.heat.wire import Kind
 
 if TYPE_CHECKING:
-    from maxwell.heat.entry import State
+    from maxwell.heat.entry import Entry, State
     from maxwell.heat.records import Decision
 
 TICK_MS: Final = 100
@@ -121,6 +121,7 @@ class Simulation:
         keys = StandInKeys(hashlib.sha256(seed.encode()).digest())
         rows = band_matrix_row(count)
         nodes: list[HeatNode] = []
+        good: dict[bytes, tuple[bytes, Entry]] = {}
         for i, number in enumerate(self._numbers):
             rng = Random(f"{seed}/node/{i}")  # noqa: S311
             seeds = [self._numbers[j] for j in rng.sample(range(count), min(8, count)) if j != i]
@@ -137,8 +138,11 @@ class Simulation:
                 settings=config.settings,
                 policy=config.policy,
             )
+            node.plane.good = good
             if config.scenario.liars:
                 node.outlets = self._outlet
+            if isinstance(node, LyingNode):
+                node.victim = self._numbers[min(set(range(count)) - self.liars)]
             nodes.append(node)
         return nodes
 
@@ -258,7 +262,7 @@ class Simulation:
         mib = self.workload.memory_mib[move.process - 1]
         done = start + MOVE_MIN_MS + int(mib / LINK_MIB_PER_S * 1_000)
         self._link_free_ms[i] = done
-        self.metrics.move(move.forced)
+        self.metrics.move(i, self.index[move.target], forced=move.forced)
         self.log(i, f"move {move.process} {self.index[move.target]} {int(move.forced)}")
         self.push(done, ARRIVAL, i, move)
 

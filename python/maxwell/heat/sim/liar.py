@@ -1,10 +1,14 @@
-"""A node that lies: it says that it is cold, takes everything, and ignores its own heat."""
+"""A node that lies: it says that it is cold, takes everything, and ignores its own heat.
+
+All liars of a run conspire: they accuse the same honest node of lying.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from maxwell.heat.node import HeatNode
+from maxwell.heat.wire import WITNESS
 
 if TYPE_CHECKING:
     from maxwell.heat.records import Reading
@@ -12,10 +16,22 @@ if TYPE_CHECKING:
 LIE_H: Final = 0.1
 LIE_W: Final = 120.0
 HEADROOM_W: Final = 250.0
+ACCUSE_TURNS: Final = 10
 
 
 class LyingNode(HeatNode):
     """Signs figures of a cool, idle node, whatever is true."""
+
+    victim: int | None = None
+    """The honest node that all liars accuse."""
+    _turn = 0
+
+    def _spread_accusation(self) -> None:
+        """Slanders the victim now and then."""
+        self._turn += 1
+        if self.victim is not None and self._turn % ACCUSE_TURNS == 1:
+            self._tell_accusation(WITNESS.pack(self.victim, 200))
+        super()._spread_accusation()
 
     def figures(self, now_ms: int) -> dict[str, float]:
         """Claims h = 0.1, little power, all room, the price that belongs to it."""

@@ -10,7 +10,8 @@ import numpy as np
 
 from maxwell.heat.entry import State
 from maxwell.heat.gossip import trimmed_mean
-from maxwell.heat.settings import DISTRESS_TICK_MS
+from maxwell.heat.node import MEAN_TURNS, mean_share
+from maxwell.heat.settings import DISTRESS_TICK_MS, FRESH_MIN
 
 if TYPE_CHECKING:
     from maxwell.heat.node import HeatNode
@@ -87,6 +88,8 @@ class HeatReport(msgspec.Struct, kw_only=True):
     """Largest relative change of an honest node's price target that the lies caused."""
     quarantined_liars: int | None
     quarantined_honest: int | None
+    doubted_honest: int | None
+    """Honest nodes that at least one honest node doubts: the liars slander one."""
     feed_over_capacity_s: float | None
     loop_gain_per_s: float
     loop_delay_s: float
@@ -129,21 +132,24 @@ class Metrics:
         self._spatial = 0.0
         self._steady_bytes = 0
         self._shift = 0.0
+        self._lies: dict[int, float] = {}
+        self._lie_turns: dict[int, int] = {}
         self._delays: list[float] = []
         self._moves_at_settle = 0
         self.informed_rounds: int | None = None
         self.series: list[tuple[float, np.ndarray, np.ndarray, np.ndarray]] = []
-        self.moves_at_s: list[tuple[float, bool]] = []
+        self.moves_shown: list[tuple[float, int, int, bool]] = []
+        """When, s; from where, to where; whether forced."""
 
     # --- told by the engine -----------------------------------------------------------------
 
-    def move(self, forced: bool) -> None:
+    def move(self, source: int, target: int, *, forced: bool) -> None:
         """A move begins."""
         if forced:
             self.forced += 1
         elif self._sim.now_ms >= self._settled_ms:
             self.moves += 1
-        self.moves_at_s.append((self._sim.now_ms / 1_000, forced))
+        self.moves_shown.append((self._sim.now_ms / 1_000, source, target, forced))
 
     def frozen(self, why: str) -> None:
         """A process is frozen."""
@@ -205,6 +211,8 @@ class Metrics:
 
     def _second(self, now_ms: int) -> None:
         sim = self._sim
+        if sim.liars:
+            self._watch_lies(now_ms)
         if self._settled_ms <= now_ms < self._end_of_steady_ms():
             self._loads.append(sim.plant.load_w.copy())
         if now_ms >= self._settled_ms and now_ms % 10_000 == 0:
@@ -234,13 +242,26 @@ class Metrics:
                 entry = known.entry
                 degree[sim.index[number]] += 1
                 self._ages.append(now_ms - (entry.t_ms_low | entry.t_ms_high << 32))
-            if sim.liars and i not in sim.liars:
-                self._shift = max(self._shift, self._lie_effect(node))
         self._in_degrees += [d for i, d in enumerate(degree) if i not in dead]
         self._delays.append(float(np.mean([node.delay_s for node in sim.nodes])))
 
+    def _watch_lies(self, now_ms: int) -> None:
+        """Follows each honest node's mean heat with the lies and without them, as it averages."""
+        sim = self._sim
+        for i, node in enumerate(sim.nodes):
+            if i in sim.liars or i in sim.network.dead:
+                continue
+            small = len(node.plane.table) < FRESH_MIN
+            self._lie_turns[i] = 1 if small else min(self._lie_turns.get(i, 0) + 1, MEAN_TURNS)
+            before = self._lies.get(i, 0.0)
+            self._lies[i] = before + (self._lie_effect(node) - before) / self._lie_turns[i]
+            if now_ms >= self._settled_ms:
+                # What the node believes of it, as `HeatNode.believed_mean`.
+                effect = abs(self._lies[i]) * mean_share(node.nodes)
+                self._shift = max(self._shift, exp(node.settings.kappa * effect) - 1)
+
     def _lie_effect(self, node: HeatNode) -> float:
-        """Price of a node with the lies in its view over its price with the truth, less one."""
+        """Mean heat of a view with the lies less that with the truth."""
         sim, settings = self._sim, node.settings
         span = settings.trip_c - settings.reference_c
         told: list[float] = []
@@ -256,9 +277,7 @@ class Metrics:
                 h = min(max((estimate.t_hat_c - settings.reference_c) / span, 0.0), 2.0)
             true.append(h)
         a, b = trimmed_mean(told, settings.trim), trimmed_mean(true, settings.trim)
-        if a is None or b is None:
-            return 0.0
-        return exp(settings.kappa * abs(a - b)) - 1
+        return 0.0 if a is None or b is None else a - b
 
     # --- the end ----------------------------------------------------------------------------
 
@@ -390,6 +409,7 @@ class Metrics:
             honest_price_shift_max=_r(self._shift, 4) if liars else None,
             quarantined_liars=self._quarantined(lying=True) if liars else None,
             quarantined_honest=self._quarantined(lying=False) if liars else None,
+            doubted_honest=self._quarantined(lying=False, doubt=True) if liars else None,
             feed_over_capacity_s=None if self.feed_limit_w is None else _r(self._feed_over_s),
             loop_gain_per_s=_r(gain, 4),
             loop_delay_s=_r(delay),
@@ -417,13 +437,13 @@ class Metrics:
     def _work_ratio(self) -> float:
         return self._work / max(self._work_all, 1e-9)
 
-    def _quarantined(self, *, lying: bool) -> int:
-        """How many nodes are in quarantine with at least one honest node."""
+    def _quarantined(self, *, lying: bool, doubt: bool = False) -> int:
+        """How many nodes are in quarantine with, or doubted by, at least one honest node."""
         sim = self._sim
         now = sim.config.scenario.duration_s * 1_000
         return sum(
             any(
-                other.quarantine.holds(now, node.node)
+                (other.quarantine.doubts if doubt else other.quarantine.holds)(now, node.node)
                 for j, other in enumerate(sim.nodes)
                 if j not in sim.liars
             )

@@ -51,7 +51,7 @@ def draw(simulation: Simulation, path: Path) -> None:
     axes[1].set_ylabel("ln price (gap: closed)")
     axes[2].set_ylabel("load, W")
     bins = np.arange(0, t[-1] + 2, 1.0)
-    moves = simulation.metrics.moves_at_s
+    moves = [(at, forced) for at, _, _, forced in simulation.metrics.moves_shown]
     axes[3].hist(
         [[at for at, forced in moves if not forced], [at for at, forced in moves if forced]],
         bins=bins, stacked=True, color=["tab:blue", "tab:red"], label=["by price", "evacuation"],

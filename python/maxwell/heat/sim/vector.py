@@ -424,6 +424,7 @@ def run_vector(config: SimConfig) -> HeatReport:
         in_degree_min=None, in_degree_mean=None, view_entries_max=None,
         fan_and_cooling_j_per_work=_r(overhead / max(work, 1.0), 5),
         honest_price_shift_max=None, quarantined_liars=None, quarantined_honest=None,
+        doubted_honest=None,
         feed_over_capacity_s=None, loop_gain_per_s=_r(gain, 4), loop_delay_s=delay,
         phase_margin_deg=_r(loop.phase_margin_deg), gain_margin=_r(loop.gain_margin),
     )  # fmt: skip
