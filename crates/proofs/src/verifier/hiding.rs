@@ -3,14 +3,15 @@
 //! Why it convinces, beyond `opening.rs`. The pads and the products of pads are rows of the proof's own
 //! matrix, fixed before the first challenge. (1) The products are products: the values that are committed as
 //! those of U, V (on a subgroup of order h) and W (on one of order 2h) define polynomials; U·V = W is checked
-//! at a random point, which a false product survives with 2h/|E|. (2) All equations are combined with powers
-//! of a challenge that comes after everything they are about, so a false one survives with their number/|E|.
+//! at a random point, which a false product survives with 2h/|E|. (2) All equations are combined with powers,
+//! from the first, of a challenge that comes after everything they are about, so a false one survives with their number/|E|.
 //! (3) The linear test: let δ = (1 − ρ)/2, where ρ belongs to the longest polynomial, that of the test. The
 //! proximity row covers all rows, so outside of δn places they agree with polynomials of their degree. If the
 //! sent polynomial is not Σ row · functional + mask of those, the two agree on at most ρn places, and a query
-//! misses with at most ρ + δ = (1 + ρ)/2. (It is compared together with the combination, by one more challenge:
-//! a place where either is wrong passes with 1/|E|, so that all n places cost n/|E|.) If it is, its coefficient is that of the mask, fixed before the
-//! challenge of (2), plus the value of the functional; so a mask with a sum of its own gains nothing.
+//! misses with at most ρ + δ = (1 + ρ)/2. (It is compared together with the combination, by one more
+//! challenge: a place where either is wrong passes with 1/|E|, so that all n places cost n/|E|.) If it is, its
+//! coefficient is that of the mask, fixed before the challenge of (2), plus the value of the functional; so a
+//! mask with a sum of its own gains nothing.
 
 use super::channel::Reader;
 use super::opening::{self, Opened};
