@@ -79,10 +79,11 @@ pub(crate) fn row_factors<V>(matrix: &Matrix, claim: &Claim<V>, weight: E) -> Ve
 }
 
 /// Weights of the groups, powers of one challenge, and last that of the proximity row, a challenge of its own:
-/// so the combination is a line in it, and the proximity gap of a line is what it costs. The powers start at
-/// the first: weight 1 is the mask's alone, whose error could undo that of a group which had it too.
-pub(crate) fn group_weights(base: E, proximity: E, count: usize) -> Vec<E> {
-    let mut weights: Vec<E> = base.powers(count + 1).split_off(1);
+/// so the combination is a line in it, and the proximity gap of a line is what it costs. With a mask the powers
+/// start at the first: weight 1 is the mask's alone, whose error could undo that of a group which had it too.
+pub(crate) fn group_weights(base: E, proximity: E, count: usize, masked: bool) -> Vec<E> {
+    let from = usize::from(masked);
+    let mut weights = base.powers(count + from).split_off(from);
     weights.push(proximity);
     weights
 }
@@ -144,7 +145,8 @@ mod tests {
     #[test]
     fn no_group_has_the_weight_of_the_mask() {
         let [base, proximity] = [E::from_i64(5), E::from_i64(11)];
-        let weights = group_weights(base, proximity, 3);
+        let weights = group_weights(base, proximity, 3, true);
         assert_eq!(weights, [base, base * base, base * base * base, proximity]);
+        assert_eq!(group_weights(base, proximity, 2, false), [E::ONE, base, proximity]);
     }
 }

@@ -74,7 +74,12 @@ fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>], mask
         channel.send("mask value", vec![mle::evaluate(&mask, &point)]);
     }
 
-    let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
+    let by_group = claims::group_weights(
+        channel.challenge(),
+        channel.challenge(),
+        groups.len(),
+        channel.hides(),
+    );
     let mut combination = mask;
     for (vector, weight) in vectors.iter().chain([&proximity]).zip(&by_group) {
         for (sum, value) in combination.iter_mut().zip(vector) {

@@ -95,7 +95,12 @@ pub(crate) fn argue<C: Channel>(
     let proximity = channel.receive_one("proximity value")?;
     // The mask is fixed with its value, before the weights of the combination are known.
     let mask = if channel.hides() { channel.receive_one("mask value")? } else { zero() };
-    let by_group = claims::group_weights(channel.challenge(), channel.challenge(), groups.len());
+    let by_group = claims::group_weights(
+        channel.challenge(),
+        channel.challenge(),
+        groups.len(),
+        channel.hides(),
+    );
     let combination = channel.receive_clear("combination", matrix.message)?;
     let terms = values.iter().chain([&proximity]).zip(&by_group);
     let expected = terms.fold(mask, |sum, (value, weight)| sum + value.times(*weight));
