@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,12 +22,26 @@ from maxwell.config import ModelConfig, RewardConfig
 from maxwell.errors import ConfigError, ProofError
 from maxwell.inference.costs import Shapes
 from maxwell.inference.desk import Desk
+from maxwell.inference.jobs import Job
 from maxwell.inference.layout import pack_answer, parse_delivery
 from maxwell.inference.models import RunModel, load_models
+from maxwell.inference.worker import Worker
 from maxwell.market.ledger import Ledger
-from maxwell.market.orders import TRIES_MAX, Issued, NoOrder, OrderBook, payee_id
+from maxwell.market.orders import (
+    SCAN_MAX,
+    TRIES_MAX,
+    UNDELIVERED_MAX,
+    Issued,
+    NoOrder,
+    OrderBook,
+    payee_id,
+)
+from maxwell.market.proof_options import parse_proof
 from maxwell.proofs.backend import to_bytes
 from maxwell.proofs.claims import SignedClaim, commit_tensor
+from maxwell.proofs.model import ProofModel
+from maxwell.proofs.secret_vectors import SecretVectors, sums_of
+from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
 
 pytestmark = pytest.mark.native
@@ -195,6 +210,83 @@ def test_nobody_keeps_an_order_from_others_by_failing_at_it(market: Market) -> N
     assert market.take(2).place in taken
 
 
+def no_order(market: Market, pid: int, epoch: int = 0) -> tuple[bool, bool]:
+    with pytest.raises(NoOrder) as caught:
+        market.take(pid, epoch)
+    return caught.value.is_final, caught.value.is_unpaid
+
+
+def test_nobody_waits_for_orders_that_it_had_too_often(market: Market) -> None:
+    for _ in range(4 * TRIES_MAX):
+        market.take(1)
+    market.book.give_back(1)
+    held = market.take(2)
+    assert no_order(market, 1) == (True, False), "what comes back is not for this process"
+    assert market.pay(2, market.claim(2, held)) == PRICE
+    market.join(3)
+    for _ in range(3):
+        third = market.take(3)
+        assert market.pay(3, market.claim(3, third)) == PRICE
+    assert no_order(market, 2) == no_order(market, 3) == (True, False)
+
+
+def test_who_asks_in_a_loop_and_never_delivers_is_refused(tmp_path: Path) -> None:
+    market = Market(tmp_path, rounds=50)
+    market.join(1)
+    market.join(2)
+    for _ in range(UNDELIVERED_MAX):
+        market.take(1)
+    assert no_order(market, 1) == (True, False)
+    for _ in range(200):
+        assert market.pay(2, market.claim(2, market.take(2))) == PRICE, "all are for others"
+    assert no_order(market, 2) == (True, False)
+
+
+def test_a_search_is_bounded_and_goes_on_where_it_ended(tmp_path: Path) -> None:
+    market = Market(tmp_path, rounds=50)
+    for pid in (1, 2):
+        market.join(pid)
+    # Delivering now and then, a process uses up more orders than one search looks at.
+    taken: Counter[int] = Counter()
+    paid: set[int] = set()
+    waits = most = 0
+    while True:
+        try:
+            issued = market.take(1)
+        except NoOrder as no:
+            if no.is_final:
+                break
+            waits += 1
+            most = max(most, waits)
+            continue
+        waits = 0
+        taken[issued.place] += 1
+        if taken.total() % (UNDELIVERED_MAX - 1) == 0:
+            assert market.pay(1, market.claim(1, issued)) == PRICE
+            paid.add(issued.place)
+    assert len(taken) == 200
+    assert all(taken[place] == TRIES_MAX for place in set(taken) - paid), "none was passed over"
+    assert 0 < most <= 200 // SCAN_MAX, "one call looks at so many, and the next at others"
+    for _ in range(200 - len(paid)):
+        assert market.pay(2, market.claim(2, market.take(2))) == PRICE
+
+
+def test_the_price_of_an_order_in_hand_is_set_apart(tmp_path: Path) -> None:
+    market = Market(tmp_path, escrow=2 * PRICE - 1)
+    market.join(1)
+    market.join(2)
+    market.take(1)
+    assert no_order(market, 2) == (False, False), "the first may come back"
+    market.book.expire(11)
+    second = market.take(2, epoch=11)
+    assert no_order(market, 1, epoch=11) == (False, False)
+    market.book.give_back(2)
+    second = market.take(2, epoch=11)
+    assert market.pay(2, market.claim(2, second), epoch=12) == PRICE, "whole, for its output"
+    assert no_order(market, 1) == no_order(market, 2) == (True, True)
+    assert market.ledger.sponsor_balance("school") == PRICE - 1
+
+
 def test_a_proof_that_was_not_verified_pays_nothing(tmp_path: Path) -> None:
     market = Market(tmp_path)
     market.join(1)
@@ -249,6 +341,7 @@ class Orders(RuleBasedStateMachine):
             assert not mine or late or issued.place in self.paid
             return
         assert mine
+        assert credits == PRICE, "somebody worked for less than was promised"
         self.paid[issued.place] += 1
         self.credits += credits
 
@@ -296,6 +389,65 @@ def test_costs_grow_with_the_batch_and_with_the_tier() -> None:
     for batch in (1, 7, 64):
         fixed, one = shapes.infer_ns(Tier.SUCCINCT, 0), shapes.infer_ns(Tier.SUCCINCT, 1)
         assert fixed + batch * (one - fixed + 1) >= shapes.infer_ns(Tier.SUCCINCT, batch)
+
+
+def test_costs_count_every_cell_and_every_weight() -> None:
+    shapes = Shapes.of(network().proof_model)
+    assert shapes.weights == MACS, "dense layers alone"
+    wide = msgspec.structs.replace(shapes, input_cells=shapes.input_cells + 1_000)
+    deep = msgspec.structs.replace(shapes, weights=shapes.weights + 1_000)
+    assert wide.run_ns(2) > shapes.run_ns(2)
+    for tier in Tier:
+        assert wide.check_ns(tier, 2) > shapes.check_ns(tier, 2)
+    # A refusal makes another secret, from all weights, whatever the batch.
+    more = [
+        deep.check_ns(Tier.SECRET_VECTOR, n) - shapes.check_ns(Tier.SECRET_VECTOR, n)
+        for n in (1, 64)
+    ]
+    assert more[0] == more[1] > 0
+
+
+def test_a_refusal_makes_the_next_secret_in_its_own_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[SecretVectors] = []
+
+    def make(model: ProofModel) -> SecretVectors:
+        made.append(SecretVectors(model))
+        return made[-1]
+
+    monkeypatch.setattr("maxwell.inference.worker.SecretVectors", make)
+    digest = load_models([ModelConfig(name="digits", onnx=MLP.name)], MLP.parent, tmp_path)[
+        "digits"
+    ].digest
+    worker = Worker(ModelStore(tmp_path), [digest])
+    worker.warm()
+    assert len(made) == 1, "no guest pays for the first"
+    x = inputs(2)
+    parts = sums_of(network().proof_model, x)
+    right = b"".join(part.astype("<i8").tobytes() for part in parts)
+    parts[0][0, 0] += 1
+    wrong = b"".join(part.astype("<i8").tobytes() for part in parts)
+    job = Job(kind="audit", digest=digest, input=to_bytes(x), batch=2, buyer_nonce=bytes(32))
+    codes: list[str] = []
+    counts: list[int] = []
+    for sums in (right, wrong, right, wrong, right):
+        codes.append(worker.do(msgspec.structs.replace(job, sums=sums)).code)
+        counts.append(len(made))
+    assert codes == ["", "MX1706", "", "MX1706", ""]
+    assert counts == [1, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("tier", ["T0", "T1", "T3", "T4"])
+def test_sums_which_depend_on_no_nonce_are_ordered_once(tier: str) -> None:
+    options = {"model": "digits", "inputs": "x.npy", "tier": tier}
+    assert parse_proof({**options, "rounds": 1}, what="r").rounds == 1
+    if tier != "T1":
+        assert parse_proof({**options, "rounds": 2}, what="r").rounds == 2
+        return
+    with pytest.raises(ConfigError) as caught:
+        parse_proof({**options, "rounds": 2}, what="r")
+    assert caught.value.code == "MX1012"
 
 
 def test_a_model_of_another_digest_is_refused(tmp_path: Path) -> None:

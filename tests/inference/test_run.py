@@ -368,11 +368,12 @@ def test_a_killed_prover_is_replaced_and_its_guest_hears_of_it(tmp_path: Path) -
     assert len(failed) <= 1
 
 
-def test_an_empty_escrow_pays_the_rest_and_no_more(tmp_path: Path) -> None:
+def test_an_escrow_orders_what_it_can_pay_and_no_more(tmp_path: Path) -> None:
     result = think([thinker("t")], rows=16, escrow=f"{price(4) + 5} uJ", folder=tmp_path)
-    assert result["t"].earned_credits == price(4) + 5
+    assert result["t"].earned_credits == price(4)
     credits = [event.integer("paid_credits") for event in result.events("inference_paid")]
-    assert credits == [price(4), 5]
+    assert credits == [price(4)]
+    assert len(result.events("order")) == 1, "nobody is asked for outputs that are not paid"
 
 
 def test_the_example_runs_audits_and_explains(tmp_path: Path) -> None:

@@ -29,16 +29,22 @@ _PROVE_FIXED_NS: Final = 10_000_000
 _PROVE_NS_PER_CELL: Final = 1_500
 _PROVE_NS_PER_MAC: Final = 8
 _CHECK_FIXED_NS: Final = 1_000_000
-"""Two signatures, a canonical encoding, two commitments."""
+"""Two signatures, a canonical encoding, two commitments of small tensors."""
+_COMMIT_NS_PER_CELL: Final = 10
+"""Ranges and SHA-256 of an input's and an output's cells."""
 _VERIFY_FIXED_NS: Final = 1_500_000
 _VERIFY_NS_PER_CELL: Final = 100
 _AUDIT_NS_PER_CELL: Final = 200
+_SECRET_FIXED_NS: Final = 2_000_000
+_SECRET_NS_PER_WEIGHT: Final = 20
+"""A refusal spends the secret, and the same job makes another from all weights."""
 
 
 class Shapes(msgspec.Struct, frozen=True, kw_only=True):
     """The sizes of a model that its costs follow from, of one inference."""
 
     macs: int
+    weights: int
     input_cells: int
     output_cells: int
     activations: int
@@ -53,6 +59,7 @@ class Shapes(msgspec.Struct, frozen=True, kw_only=True):
         weighted = zip(shapes[1:], model.weights, strict=True)
         return cls(
             macs=model.macs(),
+            weights=sum(weights.size for weights in model.weights if weights is not None),
             input_cells=prod(model.input_shape),
             output_cells=prod(model.output_shape),
             activations=sum(prod(shape) for shape in shapes),
@@ -61,7 +68,8 @@ class Shapes(msgspec.Struct, frozen=True, kw_only=True):
 
     def run_ns(self, batch: int) -> int:
         """CPU time of a run."""
-        return _RUN_FIXED_NS + _RUN_NS_PER_KMAC * self.macs * batch // 1_000
+        fixed_ns = _RUN_FIXED_NS + self._commit_ns(batch)
+        return fixed_ns + _RUN_NS_PER_KMAC * self.macs * batch // 1_000
 
     def prove_ns(self, batch: int) -> int:
         """CPU time of a proof."""
@@ -70,13 +78,19 @@ class Shapes(msgspec.Struct, frozen=True, kw_only=True):
         return _PROVE_FIXED_NS + _PROVE_NS_PER_MAC * self.macs + each * batch
 
     def check_ns(self, tier: Tier, batch: int) -> int:
-        """CPU time of checking a claim with what its tier needs."""
+        """CPU time of checking a claim with what its tier needs, whether it is refused or not."""
+        fixed_ns = _CHECK_FIXED_NS + self._commit_ns(batch)
         if tier is Tier.SECRET_VECTOR:
-            return _CHECK_FIXED_NS + _AUDIT_NS_PER_CELL * (self.activations + self.sums) * batch
+            secret_ns = _SECRET_FIXED_NS + _SECRET_NS_PER_WEIGHT * self.weights
+            audit_ns = _AUDIT_NS_PER_CELL * (self.activations + self.sums) * batch
+            return fixed_ns + secret_ns + audit_ns
         if tier.has_proof:
             cells = (self.input_cells + self.output_cells) * batch
-            return _CHECK_FIXED_NS + _VERIFY_FIXED_NS + _VERIFY_NS_PER_CELL * cells
-        return _CHECK_FIXED_NS
+            return fixed_ns + _VERIFY_FIXED_NS + _VERIFY_NS_PER_CELL * cells
+        return fixed_ns
+
+    def _commit_ns(self, batch: int) -> int:
+        return _COMMIT_NS_PER_CELL * (self.input_cells + self.output_cells) * batch
 
     def infer_ns(self, tier: Tier, batch: int) -> int:
         """CPU time of a run with its proof, if its tier has one."""

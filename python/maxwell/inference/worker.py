@@ -26,7 +26,7 @@ from maxwell.inference.jobs import Done, Job, receive, send
 from maxwell.proofs import backend, semantics
 from maxwell.proofs.claims import SignedClaim, check_order, commit_tensor
 from maxwell.proofs.proof import Model
-from maxwell.proofs.secret_vectors import SecretVectors
+from maxwell.proofs.secret_vectors import SecretVectors, sums_of
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
 
@@ -50,7 +50,7 @@ class _Served:
         self.model = Model.stored(digest, store)
         self.network: Network = self.model.network
         self._headers = deque([self.model.header], maxlen=HEADERS_KEPT)
-        self._secret: SecretVectors | None = None
+        self._secret = SecretVectors(self.network.proof_model)
 
     def tensor(self, data: bytes, batch: int) -> NDArray[np.int16]:
         """Returns an input in its shape; MX1705 when it does not fit or is out of range."""
@@ -91,13 +91,11 @@ class _Served:
                 return
 
     def audit(self, x: NDArray[np.int16], sums: Sequence[NDArray[np.int64]]) -> NDArray[np.int16]:
-        """Checks sums against a secret, which a refusal spends."""
-        if self._secret is None:
-            self._secret = SecretVectors(self.network.proof_model)
+        """Checks sums against a secret; a refusal spends it, and pays for the next one."""
         try:
             return self._secret.audit(x, sums)
         except ProofError:
-            self._secret = None
+            self._secret = SecretVectors(self.network.proof_model)
             raise
 
 
@@ -118,6 +116,7 @@ class Worker:
             model = served.network.proof_model
             x = np.zeros((1, *model.input_shape), np.int16)
             served.model.run_ints(x)
+            served.audit(x, sums_of(model, x))
             # Openings of hidden weights are for those who pay.
             spare = Model(served.network, hiding=True) if served.model.hiding else served.model
             spare.prove_ints(x).verify(spare)

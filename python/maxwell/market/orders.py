@@ -5,7 +5,8 @@ time; the node adds a nonce of its own when it hands the order out, which is bef
 paid follows from the model's shapes, never from a claim, and once for each model, input and buyer's
 nonce, whoever delivers: `maxwell.proofs.claims.Payments` remembers what was paid for the whole run.
 An order that expires, is given back, or whose process ends, is handed to somebody else, and to the
-same process three times at most: nobody keeps one from others by failing at it for ever.
+same process three times at most: nobody keeps one from others by failing at it for ever. What an
+order promises is set apart from what else this book hands out of the same escrow.
 
 Deterministic: equal calls and equal entropy give equal orders and payments.
 """
@@ -42,6 +43,10 @@ MACS_PER_PAYMENT: Final = 1_000_000
 """`pays` is for a million multiplications."""
 TRIES_MAX: Final = 3
 """A process that had an order so often and did not deliver it leaves it to others."""
+SCAN_MAX: Final = 32
+"""Orders that came back which one call looks at; the next call looks at the next ones."""
+UNDELIVERED_MAX: Final = SCAN_MAX * TRIES_MAX
+"""A process that delivered none of so many in a row gets no other of that reward."""
 INPUT_BYTES_MAX: Final = 64 << 20
 """Of the inputs of one reward."""
 
@@ -50,8 +55,8 @@ class NoOrder(Exception):
     """Why there is no order; never leaves the node.
 
     Attributes:
-        is_final: nobody will get one any more.
-        is_unpaid: the sponsor's escrow is empty.
+        is_final: this process will get none any more, whatever comes back.
+        is_unpaid: the sponsor's escrow does not hold the price of one.
     """
 
     def __init__(self, *, is_final: bool, is_unpaid: bool = False) -> None:
@@ -84,7 +89,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     claim: Claim
     credits: int
-    """The order's price, or what the escrow still held."""
+    """The order's price, or what other rewards left of it in the escrow."""
 
 
 class _Reward:
@@ -99,27 +104,58 @@ class _Reward:
         self.bound: dict[int, tuple[bytes, bytes]] = {}
         """The buyer's nonce of an order, and the commitment to its input under it."""
         self.returned: deque[int] = deque()
-        self.tries: dict[int, Counter[int]] = {}
+        self.tries: dict[int, dict[int, int]] = {}
         """How often each process had an order that is not delivered, by its place."""
+        self.used_up: Counter[int] = Counter()
+        """How many orders that are not delivered each process had too often."""
+        self.undelivered: Counter[int] = Counter()
+        """How many each process gave back since it was last paid."""
         self.next = 0
-        self.out = 0
+        self.paid = 0
 
     @property
     def count(self) -> int:
         return len(self.batches) * self.options.rounds
 
     def take(self, pid: int) -> int | None:
-        """Returns the place of an order that a process may have, or None."""
-        place = next(
-            (p for p in self.returned if self.tries.get(p, Counter())[pid] < TRIES_MAX), None
-        )
-        if place is not None:
-            self.returned.remove(place)
-        elif self.next < self.count:
+        """Returns the place of an order that a process may have, or None; a bounded search."""
+        if self.undelivered[pid] >= UNDELIVERED_MAX:
+            return None
+        place = self._take_returned(pid)
+        if place is None:
+            if self.next >= self.count:
+                return None
             place, self.next = self.next, self.next + 1
-        if place is not None:
-            self.tries.setdefault(place, Counter())[pid] += 1
+        tries = self.tries.setdefault(place, {})
+        tries[pid] = tries.get(pid, 0) + 1
+        self.used_up[pid] += tries[pid] == TRIES_MAX
         return place
+
+    def _take_returned(self, pid: int) -> int | None:
+        for _ in range(min(SCAN_MAX, len(self.returned))):
+            place = self.returned.popleft()
+            if self.tries[place].get(pid, 0) < TRIES_MAX:
+                return place
+            self.returned.append(place)
+        return None
+
+    def is_over(self, pid: int) -> bool:
+        """Returns whether a process without an order will get none of these any more."""
+        left = self.count - self.paid - self.used_up[pid]
+        return left == 0 or self.undelivered[pid] >= UNDELIVERED_MAX
+
+    def give_back(self, pid: int, place: int) -> None:
+        """Takes an order back that a process did not deliver."""
+        self.returned.append(place)
+        self.undelivered[pid] += 1
+
+    def close(self, pid: int, place: int) -> None:
+        """Notes that a process was paid for an order."""
+        self.paid += 1
+        self.undelivered.pop(pid, None)
+        self.bound.pop(place, None)
+        for other, tries in self.tries.pop(place).items():
+            self.used_up[other] -= tries == TRIES_MAX
 
     @property
     def price_credits(self) -> int:
@@ -161,6 +197,8 @@ class OrderBook:
         self._payments = Payments()
         self._rewards: dict[str, _Reward] = {}
         self._held: dict[int, Issued] = {}
+        self._promised: Counter[str] = Counter()
+        """Credits of the orders in processes' hands, by sponsor."""
         self._issued = 0
         for config in rewards:
             if is_proof(config.resolver):
@@ -197,16 +235,21 @@ class OrderBook:
             epochs: how many more the order is good for.
 
         Raises:
-            NoOrder: none is left, or none now.
+            NoOrder: none is left, or none now, or the escrow does not hold the price of one more.
         """
         self.give_back(pid)
         asked = self._rewards[reward]
-        if self._ledger.sponsor_balance(asked.config.sponsor) == 0:
+        sponsor, price_credits = asked.config.sponsor, asked.price_credits
+        balance = self._ledger.sponsor_balance(sponsor)
+        if balance < max(1, price_credits):
             raise NoOrder(is_final=True, is_unpaid=True)
+        if balance - self._promised[sponsor] < price_credits:
+            # What others have may come back undelivered.
+            raise NoOrder(is_final=asked.is_over(pid))
         place = asked.take(pid)
         if place is None:
-            raise NoOrder(is_final=asked.out == 0)
-        asked.out += 1
+            raise NoOrder(is_final=asked.is_over(pid))
+        self._promised[sponsor] += price_credits
         self._issued += 1
         data = asked.batches[place % len(asked.batches)]
         if place not in asked.bound:
@@ -217,13 +260,13 @@ class OrderBook:
         issued = Issued(
             number=self._issued,
             reward=reward,
-            sponsor=asked.config.sponsor,
+            sponsor=sponsor,
             model=asked.model,
             tier=asked.tier,
             batch=asked.options.batch,
             input=data,
             place=place,
-            price_credits=asked.price_credits,
+            price_credits=price_credits,
             order=Order(
                 cluster_id=self._cluster_id,
                 node_key=self._node_key,
@@ -264,10 +307,8 @@ class OrderBook:
         claim = self._payments.accept(signed, issued.order, epoch=epoch, verify=verify)
         # Whoever was paid keeps the order until it takes another: a second claim for it is known.
         issued.is_paid = True
-        reward = self._rewards[issued.reward]
-        reward.out -= 1
-        reward.bound.pop(issued.place, None)
-        reward.tries.pop(issued.place, None)
+        self._promised[issued.sponsor] -= issued.price_credits
+        self._rewards[issued.reward].close(pid, issued.place)
         paid = self._ledger.reward(pid, issued.sponsor, issued.price_credits)
         return Payment(claim=claim, credits=paid)
 
@@ -275,9 +316,8 @@ class OrderBook:
         """Takes an order back from a process; one that is not paid is handed out again."""
         issued = self._held.pop(pid, None)
         if issued is not None and not issued.is_paid:
-            reward = self._rewards[issued.reward]
-            reward.returned.append(issued.place)
-            reward.out -= 1
+            self._promised[issued.sponsor] -= issued.price_credits
+            self._rewards[issued.reward].give_back(pid, issued.place)
 
     def expire(self, epoch: int) -> None:
         """Takes orders back that were not delivered in time."""

@@ -37,7 +37,7 @@ class ProofOptions(msgspec.Struct, frozen=True, kw_only=True):
     batch: int = 1
     """Inputs of one order."""
     rounds: int = 1
-    """How often each input is ordered, each time with another nonce."""
+    """How often each input is ordered, each time with another nonce; once at tier T1."""
     expires_ns: int = _EXPIRES_NS
     """An order that is not delivered in this time is handed to somebody else."""
 
@@ -74,13 +74,17 @@ def parse_proof(options: Mapping[str, object], *, what: str) -> ProofOptions:
         expires_ns = parse_duration_ns(expires, what=f"{what}: expires")
         if expires_ns < 1_000_000_000:
             raise _bad(what, "expires", expires, 'at least "1 s": an answer takes an epoch')
+    rounds = _integer(options, "rounds", 1, ROUNDS_MAX, what)
+    if rounds > 1 and tier == "T1":
+        # Sums depend on no nonce: those of the first round would be paid in every other.
+        raise _bad(what, "rounds", rounds, "1 at tier T1, which cannot tell a replay; or T0 or T3")
     return ProofOptions(
         model=_text(options, "model", 'the name of a [[model]], such as model = "digits"', what),
         inputs=_text(options, "inputs", 'a file of inputs, such as inputs = "x.npy"', what),
         array=_text(options, "array", "", what) if "array" in options else "",
         tier=str(tier),
         batch=_integer(options, "batch", 1, BATCH_MAX, what),
-        rounds=_integer(options, "rounds", 1, ROUNDS_MAX, what),
+        rounds=rounds,
         expires_ns=expires_ns,
     )
 
