@@ -522,9 +522,9 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "MX1716": (
         "A commitment that hides weights was opened as often as its randomness allows; one more "
         "proof could tell something about them. `maxwell model refresh DIGEST` commits to the same "
-        "weights with new randomness; the digest stays. That spends the last opening, which is "
-        "kept for it. More openings a commitment (`register --zk --openings N`) cost bytes of "
-        "proof."
+        "weights with new randomness; the digest stays. Two openings are kept for it: a refresh "
+        "that fails has spent one. When none is left, or after 1,023 refreshes, register the model "
+        "again. More openings a commitment (`register --zk --openings N`) cost bytes of proof."
     ),
     "MX1730": (
         "The node's prover died while it ran, proved or checked an inference, or was given up "

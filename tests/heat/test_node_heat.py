@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -133,6 +134,37 @@ def test_sensors_are_found_and_a_host_without_any_is_an_error(tmp_path: Path) ->
     with pytest.raises(EnergyError) as caught:
         sensor_reader(str(tmp_path))
     assert caught.value.code == "MX1402"
+
+
+def put_digits(path: Path) -> None:
+    path.write_text("9" * 400)
+
+
+def put_words(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe 1e400")
+
+
+def put_zeros(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("put", [put_digits, put_words, put_zeros, os.mkfifo, Path.mkdir])
+@pytest.mark.parametrize("alone", [True, False])
+def test_what_is_no_sensor_blinds_and_neither_hangs_nor_fails(
+    tmp_path: Path, put: Callable[[Path], object], *, alone: bool
+) -> None:
+    """Somebody who can write there puts something else in the sensor's place."""
+    file = tree(tmp_path, 61.5) / "hwmon/hwmon0/temp1_input"
+    file.with_name("temp2_input").unlink()
+    read = sensor_reader(str(file if alone else tmp_path))
+    assert read() == 61.5
+    file.unlink()
+    put(file)
+    assert math.isnan(read())
+    if not file.is_dir():
+        with pytest.raises(EnergyError) as caught:
+            sensor_reader(str(file if alone else tmp_path))
+        assert caught.value.code == "MX1402"
 
 
 @pytest.mark.native

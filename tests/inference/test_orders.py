@@ -5,6 +5,7 @@ Method: real claims of a real desk against the book, by hand and by a state mach
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,7 @@ from maxwell.market.proof_options import parse_proof
 from maxwell.proofs.backend import to_bytes
 from maxwell.proofs.claims import SignedClaim, commit_tensor
 from maxwell.proofs.model import ProofModel
+from maxwell.proofs.proof import Model
 from maxwell.proofs.secret_vectors import SecretVectors, sums_of
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
@@ -455,3 +457,27 @@ def test_a_model_of_another_digest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_models([config], MLP.parent, tmp_path)
     assert caught.value.code == "MX1731"
+
+
+def test_a_digest_without_a_file_pins_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model of the user's store that is called by another's digest is not that other."""
+    monkeypatch.setenv("MAXWELL_DATA_DIR", os.fspath(tmp_path / "data"))
+    pinned = "a" * 64
+    Model(replace(network(), name=pinned)).save()
+    config = ModelConfig(name="digits", digest=pinned)
+    with pytest.raises(ProofError) as caught:
+        load_models([config], tmp_path, tmp_path / "run")
+    assert caught.value.code == "MX1707"
+    found = Model(network())
+    found.save()
+    # Whatever the store's search returns: it is the digest that counts.
+
+    def find(*_: object) -> str:
+        return found.digest
+
+    monkeypatch.setattr("maxwell.proofs.store.ModelStore.find", find)
+    with pytest.raises(ConfigError) as other:
+        load_models([config], tmp_path, tmp_path / "run")
+    assert other.value.code == "MX1731"

@@ -85,7 +85,7 @@ def test_hidden_weights_are_counted_in_the_users_store_and_refreshed(
 ) -> None:
     """One proof more than the commitment allows: new randomness, the digest stays, all are paid."""
     monkeypatch.setenv("MAXWELL_DATA_DIR", os.fspath(tmp_path / "data"))
-    model = Model(network(), hiding=True, openings=4)
+    model = Model(network(), hiding=True, openings=5)
     model.save()
     assert model.proofs_left == 3
     table = {"name": "digits", "digest": model.digest}

@@ -3,7 +3,9 @@ digest survives a refresh, secrets stay with their owner. Method: a small networ
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +52,7 @@ def refused(code: str, attempt: Any, *arguments: Any) -> ProofError:
 
 
 def test_proofs_convince_and_are_counted(network: Network) -> None:
-    model = Model(network, hiding=True, openings=4)
+    model = Model(network, hiding=True, openings=5)
     plain = Model(network)
     assert model.digest != plain.digest != Model(network, hiding=True).digest
     for left in (3, 2, 1):
@@ -96,7 +98,7 @@ def test_a_misfit_costs_no_opening_and_a_failure_does(
 
 def test_the_digest_survives_refreshes(network: Network, tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    made = Model(network, hiding=True, openings=4)
+    made = Model(network, hiding=True, openings=5)
     made.prove(inputs(network))
     made.save(store)
     assert made.proofs_left == 2
@@ -148,9 +150,52 @@ def test_a_spent_commitment_can_still_be_refreshed_once(network: Network) -> Non
     refused("MX1700", Model(network).refresh)
 
 
+def test_a_refresh_that_fails_can_be_tried_again(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the new commitment is saved, after the old one was opened."""
+    model = Model(network, hiding=True, openings=4)
+    model.save(ModelStore(tmp_path))
+    model.prove(inputs(network))
+    model.prove(inputs(network))
+    refused("MX1716", model.prove, inputs(network))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("maxwell.proofs.hidden._write_private", full)
+        refused("MX1715", model.refresh)
+        # Whoever refreshes unasked leaves the last opening alone, however often.
+        for _ in range(2):
+            refused("MX1716", lambda: model.refresh(keep_last=True))
+    again = Model.stored(model.digest, ModelStore(tmp_path))
+    again.refresh()
+    again.prove(inputs(network)).verify(model.digest)
+    assert "register the model again" in str(refused("MX1716", model.refresh).hint)
+
+
+def test_no_refresh_leads_beyond_what_verifiers_follow(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maxwell.proofs.proof.LINEAGE_MAX", 3)
+    monkeypatch.setattr("maxwell.proofs.hidden.LINEAGE_MAX", 3)
+    model = Model(network, hiding=True)
+    model.refresh()
+    model.refresh()
+    left = model.proofs_left
+    assert "register the model again" in str(refused("MX1716", model.refresh).hint)
+    assert model.proofs_left == left, "a refusal costs nothing"
+    proof = model.prove(inputs(network))
+    assert len(decode_lineage(proof.lineage)) == 2
+    proof.verify(model.digest)
+
+
 def test_secrets_are_for_their_owner(network: Network, tmp_path: Path) -> None:
     model = Model(network, hiding=True)
-    folder = model.save(ModelStore(tmp_path)) / "hiding"
+    whole = model.save(ModelStore(tmp_path))
+    assert stat.S_IMODE(whole.stat().st_mode) == 0o700, "its weights are no secret otherwise"
+    folder = whole / "hiding"
     files = sorted(folder.rglob("*"))
     assert [path.name for path in files] == ["0", "header.bin", "openings", "seed", "total"]
     for path in [folder, *files]:
@@ -204,7 +249,7 @@ def own_store(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_command_line_hides(maxwell: Maxwell, own_store: Path) -> None:
     x = np.load(SAMPLES)[:4]
     np.save(own_store / "x.npy", x)
-    digest = maxwell("model", "register", INT8, "--zk", "--openings", "4").out.strip()
+    digest = maxwell("model", "register", INT8, "--zk", "--openings", "5").out.strip()
     done = maxwell("prove", INT8, "x.npy", "-o", "p.bin", "--zk", "--json")
     assert done.code == 0, done.err
     made: Any = json.loads(done.out)
@@ -214,7 +259,7 @@ def test_the_command_line_hides(maxwell: Maxwell, own_store: Path) -> None:
     done = maxwell("verify", "p.bin", "--model", digest, "--json")
     assert json.loads(done.out)["output"] == made["output"]
     shown = json.loads(maxwell("model", "inspect", digest, "--json").out)
-    assert (shown["profile"], shown["openings"], shown["proofs_left"]) == ("hiding, 100 bits", 4, 1)
+    assert (shown["profile"], shown["openings"], shown["proofs_left"]) == ("hiding, 100 bits", 5, 1)
     assert "1 proofs left" in maxwell("model", "inspect", digest).out
     assert "weights hidden, 1 proofs left" in maxwell("model", "list").out
     maxwell("prove", digest, "x.npy", "-o", "r.bin")

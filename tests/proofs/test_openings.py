@@ -43,17 +43,19 @@ def spender(path: Path, total: int, tries: int, *more: str) -> subprocess.Popen[
 def test_one_more_than_allowed_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "openings"
     openings = MemoryOpenings(4) if kind == "memory" else FileOpenings.create(path, 4)
-    assert (openings.used(), proofs_left(openings)) == (0, 3)
+    assert (openings.used(), proofs_left(openings)) == (0, 2)
     for _ in range(3):
         openings.spend(reserve=1)
-    with pytest.raises(ProofError, match="opened 3 times of 4, and the last is kept") as caught:
+    with pytest.raises(ProofError, match="opened 3 times of 4, and the rest is kept") as caught:
         openings.spend(reserve=1)
     assert caught.value.code == "MX1716"
     assert "model refresh" in str(caught.value.hint)
     openings.spend(reserve=0)
     assert (openings.used(), proofs_left(openings)) == (4, 0)
-    with pytest.raises(ProofError, match=r"opened 4 times of 4$"):
+    with pytest.raises(ProofError, match=r"opened 4 times of 4$") as caught:
         openings.spend(reserve=0)
+    assert "register the model again" in str(caught.value.hint)
+    assert "model refresh" not in str(caught.value.hint)
     assert openings.used() == 4
 
 

@@ -3,6 +3,7 @@ file of a stored model damaged; proof files cut, changed and lengthened."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,18 @@ def test_words_that_mean_a_model(store: ModelStore, network: Network) -> None:
         store.find("digits_mlp_int8")
     assert caught.value.hint is not None
     assert OTHER[:16] in caught.value.hint
+
+
+def test_a_name_is_no_digest(tmp_path: Path, network: Network) -> None:
+    """A model may be called by 64 hexadecimal digits; whoever pins a digest must not get it."""
+    store = ModelStore(tmp_path)
+    store.add(replace(network, name="a" * 64), header(network), DIGEST, hiding=False)
+    store.add(replace(network, name="a" * 63), header(network), OTHER, hiding=False)
+    assert store.find("a" * 63) == OTHER
+    for word in ("a" * 64, "A" * 64):
+        with pytest.raises(ProofError) as caught:
+            store.find(word)
+        assert caught.value.code == "MX1707"
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ C = 1/a and R = −a/b. It needs a temperature that moves; a flat record is refu
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ import msgspec
 import numpy as np
 
 from maxwell.errors import EnergyError
+from maxwell.heat.sensor import read_sensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +87,7 @@ def host_temperatures(hwmon: Path = HWMON, thermal: Path = THERMAL) -> dict[str,
     found: dict[str, float] = {}
     paths = [*sorted(hwmon.glob("*/temp*_input")), *sorted(thermal.glob("thermal_zone*/temp"))]
     for path in paths:
-        try:
-            found[f"{path.parent.name}/{path.name}"] = int(path.read_text()) / 1_000
-        except (OSError, ValueError):
-            continue
+        t_c = read_sensor(path)
+        if math.isfinite(t_c):
+            found[f"{path.parent.name}/{path.name}"] = t_c
     return found

@@ -47,7 +47,7 @@ def load_models(
 
     Raises:
         ProofError: as `load_onnx`, and MX1707 when the local store has no such digest.
-        ConfigError: MX1731 when the model that was loaded has another digest than the file says.
+        ConfigError: MX1731 when the model that was loaded has another digest than the fleet says.
     """
     folder.mkdir(parents=True, exist_ok=True)
     store = ModelStore(folder)
@@ -55,10 +55,10 @@ def load_models(
     models: dict[str, RunModel] = {}
     for config in configs:
         model = _load(config, base_dir, local)
-        if config.onnx and config.digest and config.digest != model.digest:
+        if config.digest and config.digest != model.digest:
             raise ConfigError(
-                f"model {config.name!r}: {config.onnx} has digest {model.digest}, not "
-                f"{config.digest}",
+                f"model {config.name!r}: {config.onnx or 'what was found'} has digest "
+                f"{model.digest}, not {config.digest}",
                 code="MX1731",
                 hint="the file has changed, or the digest is another model's; `maxwell model "
                 "register` prints it",

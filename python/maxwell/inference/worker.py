@@ -11,7 +11,6 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -47,9 +46,9 @@ class _Served:
     """A model, ready."""
 
     def __init__(self, store: ModelStore, digest: str) -> None:
+        self._store = store
         self.model = Model.stored(digest, store)
         self.network: Network = self.model.network
-        self._headers = deque([self.model.header], maxlen=HEADERS_KEPT)
         self._secret = SecretVectors(self.network.proof_model)
 
     def tensor(self, data: bytes, batch: int) -> NDArray[np.int16]:
@@ -74,18 +73,31 @@ class _Served:
 
     def prove(self, x: NDArray[np.int16], context: bytes) -> Proof:
         """Proves a run; a hiding model whose openings are spent gets new randomness first."""
+        try:
+            return self._proved(x, context)
+        except ProofError as error:
+            if error.code not in {"MX1715", "MX1716"}:
+                raise
+            # `maxwell model refresh` beside this run may have made another commitment.
+            newest = Model.stored(self.model.digest, self._store)
+            if newest.header == self.model.header:
+                raise
+            self.model = newest
+        return self._proved(x, context)
+
+    def _proved(self, x: NDArray[np.int16], context: bytes) -> Proof:
         if self.model.proofs_left == 0:
-            self.model.refresh()
-            self._headers.appendleft(self.model.header)
+            self.model.refresh(keep_last=True)
         return self.model.prove_ints(x, context=context)
 
     def verify(self, *, x: bytes, y: bytes, batch: int, context: bytes, proof: bytes) -> None:
         """Checks a proof under the current commitment, or one shortly before it; MX1706."""
-        for header in self._headers:
+        headers = self.model.headers[:HEADERS_KEPT]
+        for header in headers:
             try:
                 backend.verify(header, x=x, y=y, batch=batch, context=context, proof=proof)
             except ProofError:
-                if header == self._headers[-1]:
+                if header == headers[-1]:
                     raise
             else:
                 return

@@ -22,7 +22,7 @@ from maxwell.heat.calibrate import host_temperatures
 from maxwell.heat.counters import HeatCounters
 from maxwell.heat.guard import Guard
 from maxwell.heat.price import PriceLaw, target_ln_price
-from maxwell.heat.sensor import READING_C_MAX, READING_C_MIN, ThermalEstimate
+from maxwell.heat.sensor import READING_C_MAX, READING_C_MIN, ThermalEstimate, read_sensor
 from maxwell.heat.settings import HeatSettings
 from maxwell.market.thermal import ThermalReserve
 
@@ -217,10 +217,7 @@ def sensor_reader(sensor: str) -> Callable[[], float]:
     else:
 
         def one() -> float:
-            try:
-                return int(path.read_text(encoding="ascii")) / 1_000
-            except (OSError, ValueError):
-                return math.nan
+            return read_sensor(path)
 
         read = one
     if not _usable(read()):

@@ -32,7 +32,7 @@ CODES: Final = {
 
 HINTS: Final = {
     "MX1706": "do not use its output; ask for the proof again",
-    "MX1716": "`maxwell model refresh DIGEST` makes new randomness under the same digest",
+    "MX1716": "nothing is left to make new randomness with; register the model again with --zk",
 }
 
 

@@ -35,7 +35,7 @@ FOLDER: Final = "hiding"
 """In the folder of a model: one folder for each commitment, `0`, `1`, …"""
 
 LINEAGE_MAX: Final = 1_024
-"""Refreshes that a verifier follows."""
+"""Commitments before the current one that a verifier follows."""
 
 Lineage = tuple[tuple[bytes, bytes], ...]
 """For each commitment before the current one: its header, and the link to the next."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TOTAL_DEFAULT: Final = 16
-"""Openings of a commitment unless asked otherwise: 15 proofs and a refresh."""
+"""Openings of a commitment unless asked otherwise: 14 proofs, a refresh, and one more try at it."""
 
 TOTAL_MIN: Final = 3
 """One to be linked by, one to prove with, one to be refreshed with."""
@@ -55,9 +55,18 @@ class Openings(Protocol):
         ...
 
 
+def kept_for_refreshes(total: int) -> int:
+    """Returns how many openings proofs leave alone.
+
+    A refresh spends one before anything is saved. A full disk or a kill in between costs that one,
+    and must not cost the model; a commitment of three openings has no room for it.
+    """
+    return 1 if total == TOTAL_MIN else 2
+
+
 def proofs_left(openings: Openings) -> int:
-    """Returns how many more proofs can be made; the last opening is kept for a refresh."""
-    return max(0, openings.total - openings.used() - 1)
+    """Returns how many more proofs can be made; the last openings are kept for refreshes."""
+    return max(0, openings.total - openings.used() - kept_for_refreshes(openings.total))
 
 
 class MemoryOpenings:
@@ -142,7 +151,9 @@ def _check(used: int, total: int, reserve: int) -> None:
     if used + 1 + reserve > total:
         raise ProofError(
             f"the weights were opened {used} times of {total}"
-            + (", and the last is kept for a refresh" if used < total else ""),
+            + (", and the rest is kept for a refresh" if used < total else ""),
             code="MX1716",
-            hint="`maxwell model refresh DIGEST` makes new randomness under the same digest",
+            hint="`maxwell model refresh DIGEST` makes new randomness under the same digest"
+            if used < total
+            else "nothing is left to make new randomness with; register the model again with --zk",
         )

@@ -20,6 +20,7 @@ from maxwell.proofs import backend
 from maxwell.proofs.claims import commit_tensor
 from maxwell.proofs.extras import optional
 from maxwell.proofs.hidden import (
+    LINEAGE_MAX,
     Hidden,
     check_lineage,
     decode_lineage,
@@ -27,7 +28,7 @@ from maxwell.proofs.hidden import (
     first_header,
 )
 from maxwell.proofs.importer import Network, load_onnx
-from maxwell.proofs.openings import TOTAL_DEFAULT, proofs_left
+from maxwell.proofs.openings import TOTAL_DEFAULT, kept_for_refreshes, proofs_left
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
 
@@ -59,7 +60,7 @@ class Model:
         network: what to register.
         hiding: whether proofs shall tell nothing about weights and activations (tier T4). Such a
             model has a secret and a limited number of proofs; `save` keeps both.
-        openings: how often hidden weights may be opened; two are spent by refreshes.
+        openings: how often hidden weights may be opened; two are kept for refreshes.
 
     Raises:
         ProofError: MX1708 when this installation has no prover.
@@ -138,6 +139,12 @@ class Model:
         """What a verifier needs of the model's current commitment."""
         return self._registered.header
 
+    @property
+    def headers(self) -> tuple[bytes, ...]:
+        """Those of all its commitments, the current one first."""
+        lineage = () if self._hidden is None else self._hidden.lineage
+        return (self.header, *(header for header, _ in reversed(lineage)))
+
     def save(self, store: ModelStore | None = None) -> Path:
         """Puts the model into the local store; a hiding one with its secret, for this user only."""
         where = ModelStore() if store is None else store
@@ -149,23 +156,35 @@ class Model:
             self._store = where
         return folder
 
-    def refresh(self) -> None:
+    def refresh(self, *, keep_last: bool = False) -> None:
         """Commits to the weights again, with new randomness, under the same digest.
 
         Spends an opening of the old commitment and one of the new, for the proof that both are of
-        the same weights.
+        the same weights. A refresh that fails has spent the former.
+
+        Args:
+            keep_last: whether to refuse rather than spend the last opening; for whoever refreshes
+                unasked, so that a disk that stays full does not cost the model.
 
         Raises:
             ProofError: MX1700 when nothing is hidden, MX1716 when the old commitment has no opening
-                left, MX1715 when the store cannot be written or another process refreshed.
+                left or was refreshed too often, MX1715 when the store cannot be written or another
+                process refreshed.
         """
         old = self._hidden
         if old is None:
             raise ProofError("a model that hides nothing needs no refresh")
+        if len(old.lineage) >= LINEAGE_MAX - 1:
+            raise ProofError(
+                f"the weights were committed to {len(old.lineage) + 1:,} times, "
+                "and no verifier follows more",
+                code="MX1716",
+                hint="register the model again with --zk; --openings N makes refreshes rarer",
+            )
         total = old.openings.total
         new = Hidden.new(total)
         registered = backend.register(self.network.proof_model, seed=new.seed, openings=total)
-        old.openings.spend(reserve=0)
+        old.openings.spend(reserve=kept_for_refreshes(total) - 1 if keep_last else 0)
         new.openings.spend(reserve=0)
         link = backend.link(self._registered, registered)
         new = replace(new, lineage=(*old.lineage, (self.header, link)))
@@ -209,7 +228,8 @@ class Model:
         lineage: Lineage = ()
         if self._hidden is not None:
             # Before anything is shown: a proof that fails afterwards has cost an opening.
-            self._hidden.openings.spend(reserve=1)
+            openings = self._hidden.openings
+            openings.spend(reserve=kept_for_refreshes(openings.total))
             lineage = self._hidden.lineage
         y, data = backend.prove(self._registered, ints, model.output_shape, context)
         return Proof(

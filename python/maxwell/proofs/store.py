@@ -1,9 +1,9 @@
 """The local store of models: one folder a model, named by its digest.
 
 `model.json` and `weights.bin` are the proof model, `header.bin` is what a verifier holds,
-`about.json` has the names and scales. A model whose weights are hidden has its secrets in `hiding`,
-for its owner alone. Files are written whole or not at all. Loading compares the model with its
-header, so that a damaged folder is an error and not another model.
+`about.json` has the names and scales. The folder of a model whose weights are hidden is for its
+owner alone; its secrets are in `hiding`. Files are written whole or not at all. Loading compares
+the model with its header, so that a damaged folder is an error and not another model.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class ModelStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as made:
                 whole = Path(made) / "model"
-                whole.mkdir()
+                whole.mkdir(mode=0o700 if hiding else 0o777)
                 for name, data in files.items():
                     (whole / name).write_bytes(data)
                 if hidden is not None:
@@ -149,7 +149,9 @@ class ModelStore:
         fits = [d for d in known if len(lowered) >= PREFIX_MIN and d.startswith(lowered)]
         if not fits:
             names = {d: self.about(d).name for d in known}
-            fits = [digest for digest, name in names.items() if name == word]
+            # Who writes a whole digest pins a model; names are whatever their file says.
+            if not _DIGEST.fullmatch(lowered):
+                fits = [digest for digest, name in names.items() if name == word]
             if not fits:
                 raise ProofError(
                     f"no model {word!r} in {self.folder}",
