@@ -406,11 +406,8 @@ def test_the_example_runs_audits_and_explains(tmp_path: Path) -> None:
     assert figures['maxwell_process_results_total{process="thinker"}'] == "21"
 
 
-def test_whoever_leaves_a_long_job_behind_pays_all_that_was_set_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A prover that stands still has a job that takes longer than anybody waits."""
-    monkeypatch.setattr("maxwell.node.inference.LAST_WORDS_S", 0.1)
+def test_whoever_leaves_a_job_behind_pays_what_its_shapes_say(tmp_path: Path) -> None:
+    """A prover that stands still: the node waits for nobody."""
     stopped: list[int] = []
 
     def stop(view: NodeView) -> None:
@@ -433,8 +430,7 @@ def test_whoever_leaves_a_long_job_behind_pays_all_that_was_set_apart(
     (event,) = result.events("inference")
     assert event.text("why") == "its process ended"
     charged = event.integer("charged_credits")
-    assert charged > 100_000, "four times a run and a proof by the model's shapes"
-    assert record.premium_credits >= charged, "nothing was metered: all of it is premium"
-    assert (record.inference_uj, record.proof_uj, record.inferences) == (0, 0, 0)
+    assert charged == event.integer("run_uj") == record.inference_uj > 0
+    assert (record.proof_uj, record.inferences) == (0, 0)
     assert spent(record) == 4_000_000
     assert not is_running(stopped[0])

@@ -119,6 +119,7 @@ fn claims(architecture: &Architecture, batch: usize, hides_input: bool) -> usize
         + reads
         + 1
         + layout::weight_blocks(architecture).len()
+        + usize::from(hides_input)
 }
 
 /// Everything about the sizes of one hiding proof.
@@ -147,6 +148,9 @@ impl Plan {
         hides_input: bool,
     ) -> Result<Self> {
         let mut outside: Vec<Matrix> = weight_matrix(architecture, openings).into_iter().collect();
+        if outside.is_empty() && !layout::weight_blocks(architecture).is_empty() {
+            return Err(ProofError::InvalidData("BUG: no code for hidden weights".into()));
+        }
         if hides_input {
             outside.push(input_matrix(architecture, batch, openings)?);
         }

@@ -121,8 +121,10 @@ impl Prepared {
         let (matrix, hide) = match profile {
             Profile::Plain100 => (Some(header::weight_matrix(&architecture)), None),
             Profile::Hiding100 { openings } => {
+                let matrix = weight_matrix(&architecture, openings);
                 let hide = Hide { seed, label: "weights", extra: Vec::new(), below: &[] };
-                (weight_matrix(&architecture, openings), Some(hide))
+                let hide = matrix.is_some().then_some(hide);
+                (matrix, hide)
             }
         };
         // A model without weights commits to an empty matrix.
@@ -207,6 +209,12 @@ impl Prepared {
         let Some(plan) = Plan::link(&self.header.architecture, openings)? else {
             return Ok(Vec::new());
         };
+        let weights = |own: &Self| -> Vec<_> {
+            own.packed.iter().map(|op| (op.weights.clone(), op.bias.clone())).collect()
+        };
+        if tamper.is_honest() && weights(self) != weights(newer) {
+            return Err(ProofError::model("two registrations of different weights"));
+        }
         self.spend(openings)?;
         newer.spend(openings)?;
         let transcript = header::link_transcript(&self.header, &newer.header);

@@ -27,6 +27,8 @@ ORDER_HEAD_BYTES: Final = _ORDER.size
 _ANSWER: Final = struct.Struct("<IIII")
 _PAID: Final = struct.Struct("<Q")
 PROOF_BYTES_MAX: Final = 2 << 20
+CALL_BYTES_MAX: Final = 16 << 20
+"""Of an input, an order, an answer or a delivery: each crosses pipes whole, in frames of 64 MiB."""
 """A longer proof cannot be delivered; the largest of the documented cases has 0.9 MB."""
 TIER_NUMBERS: Final = {
     Tier.HOST: 0,

@@ -46,7 +46,8 @@ class Prover:
     def __init__(self, folder: Path, digests: Sequence[str], environ: Mapping[str, str]) -> None:
         self._arguments = [str(folder), *digests]
         self._environ = dict(environ)
-        self._jobs: deque[tuple[Key, Job]] = deque()
+        self._first: deque[tuple[Key, Job]] = deque()
+        self._lanes: dict[str, deque[tuple[Key, Job]]] = {}
         self._done: deque[tuple[Key, Done]] = deque()
         self._running: Key | None = None
         self._changed = threading.Condition()
@@ -62,13 +63,20 @@ class Prover:
         """Descriptor to wait on."""
         return self._wake_read
 
-    def ask(self, key: Key, job: Job, *, first: bool = False) -> None:
-        """Takes a job; `first` puts it before those that wait."""
+    def ask(self, key: Key, job: Job, *, lane: str, first: bool = False) -> None:
+        """Takes a job.
+
+        Args:
+            key: to know it by.
+            job: what to do.
+            lane: whose; lanes take turns, so that nobody waits for all of another's.
+            first: before all that wait.
+        """
         with self._changed:
             if first:
-                self._jobs.appendleft((key, job))
+                self._first.append((key, job))
             else:
-                self._jobs.append((key, job))
+                self._lanes.setdefault(lane, deque()).append((key, job))
             self._changed.notify_all()
 
     def take(self) -> list[tuple[Key, Done]]:
@@ -80,21 +88,22 @@ class Prover:
             self._done.clear()
         return done
 
-    def cancel(self, key: Key, *, timeout_s: float) -> tuple[Done | None, bool]:
-        """Takes a job back. One that runs is waited for, since it has its cost.
+    def cancel(self, key: Key) -> tuple[Done | None, bool]:
+        """Takes a job back.
 
         Returns:
-            What came of it if it began, and whether it still runs after `timeout_s`; what comes of
-            it then must be ignored.
+            What came of it if it is done, and whether it runs; what comes of it then must be
+            ignored.
         """
         with self._changed:
-            self._jobs = deque(item for item in self._jobs if item[0] != key)
-            is_late = not self._changed.wait_for(lambda: self._running != key, timeout_s)
+            for waiting in (self._first, *self._lanes.values()):
+                for item in [item for item in waiting if item[0] == key]:
+                    waiting.remove(item)
             for item in self._done:
                 if item[0] == key:
                     self._done.remove(item)
                     return item[1], False
-        return None, is_late
+            return None, self._running == key
 
     def finish(self, key: Key) -> Done:
         """Waits for a job that was asked and not taken, and takes it."""
@@ -115,7 +124,8 @@ class Prover:
         """Ends the process, and whatever it does."""
         with self._changed:
             self._closing = True
-            self._jobs.clear()
+            self._first.clear()
+            self._lanes.clear()
             self._changed.notify_all()
         with contextlib.suppress(OSError):
             self._pipe.shutdown(socket.SHUT_RDWR)
@@ -152,15 +162,33 @@ class Prover:
         self._process.kill()
         self._process.wait()
 
+    def _has_jobs(self) -> bool:
+        return bool(self._first) or any(self._lanes.values())
+
+    def _next(self) -> tuple[Key, Job]:
+        """Takes the job whose turn it is; its lane goes to the end."""
+        if self._first:
+            return self._first.popleft()
+        lane = next(name for name, jobs in self._lanes.items() if jobs)
+        jobs = self._lanes.pop(lane)
+        item = jobs.popleft()
+        if jobs:
+            self._lanes[lane] = jobs
+        return item
+
     def _serve(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._jobs or self._closing)
+                self._changed.wait_for(lambda: self._has_jobs() or self._closing)
                 if self._closing:
                     return
-                key, job = self._jobs.popleft()
+                key, job = self._next()
                 self._running = key
-            done = self._do(job)
+            try:
+                done = self._do(job)
+            except Exception as error:
+                # Whoever waits for it must hear of it; the thread lives on.
+                done = Done(cpu_ns=0, code="MX1730", why=f"{type(error).__name__}: {error}"[:300])
             with self._changed:
                 self._running = None
                 self._done.append((key, done))

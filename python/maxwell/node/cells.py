@@ -241,11 +241,12 @@ def batches_of(messages: list[Message]) -> Iterator[list[Message]]:
     carried = 0
     for message in messages:
         data = message.get("data")
-        carried += len(data) if isinstance(data, bytes) else 0
-        batch.append(message)
-        if len(batch) == MESSAGES_PER_FRAME_MAX or carried >= _FRAME_DATA_BYTES:
+        size = len(data) if isinstance(data, bytes) else 0
+        if batch and (len(batch) == MESSAGES_PER_FRAME_MAX or carried + size > _FRAME_DATA_BYTES):
             yield batch
             batch, carried = [], 0
+        carried += size
+        batch.append(message)
     if batch:
         yield batch
 

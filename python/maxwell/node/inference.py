@@ -11,8 +11,9 @@ import msgspec
 from maxwell.errors import ConfigError, ProofError
 from maxwell.inference.costs import FUEL_PER_MAC, RESERVE_FACTOR
 from maxwell.inference.desk import NO_BUYER, Desk
-from maxwell.inference.jobs import Job
+from maxwell.inference.jobs import Done, Job
 from maxwell.inference.layout import (
+    CALL_BYTES_MAX,
     ORDER_HEAD_BYTES,
     TIER_NUMBERS,
     delivery_bytes_max,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from maxwell.config import FleetConfig
     from maxwell.energy import EnergyModel
-    from maxwell.inference.jobs import Done
     from maxwell.inference.prover import Key
     from maxwell.market.ledger import Ledger
     from maxwell.node.journal import Journal
@@ -47,8 +47,10 @@ PENDING_MAX: Final = 64
 """Jobs that wait for the prover; a further one is refused with EAGAIN."""
 PENDING_BYTES_MAX: Final = 64 << 20
 """Bytes of inputs and proofs among them."""
-LAST_WORDS_S: Final = 2.0
-"""How long the end of a process waits for the job that it has running, which it pays for."""
+CALL_NS_MAX: Final = 30_000_000_000
+"""CPU time of a call by its model's shapes; larger batches are refused to guests."""
+ACCOUNT_PENDING_NS_MAX: Final = 10_000_000_000
+"""The same of all that an account waits for, beyond one call."""
 OUTPUT_EVENT_BYTES_MAX: Final = 16 << 10
 """A longer output is in the events by its commitment only."""
 _TIERS: Final = {number: tier for tier, number in TIER_NUMBERS.items()}
@@ -148,6 +150,14 @@ class Inferences:
             )
         self._by_digest = {run_model.digest: run_model for run_model in self._models.values()}
         self._desk = Desk(node_key(), entropy=entropy, interval_ppm=model.relative_interval_ppm)
+        for run_model in self._models.values():
+            if batch_max(run_model) == 0:
+                raise ConfigError(
+                    f"model {run_model.name!r}: one inference is too much for a run",
+                    code="MX1731",
+                    hint=f"at most {CALL_BYTES_MAX:,} bytes and {CALL_NS_MAX // 10**9} s of CPU "
+                    "time by its shapes, its proof included",
+                )
         self._orders = OrderBook(
             fleet.rewards,
             ledger,
@@ -199,6 +209,13 @@ class Inferences:
                 output_cells=model.shapes.output_cells, sums=model.shapes.sums, batch=batch
             )
             deliver_bytes = max(deliver_bytes, longest)
+            if max(length, longest) > CALL_BYTES_MAX or batch > batch_max(model):
+                raise ConfigError(
+                    f"reward {reward!r}: a batch of {batch} is more than a call may carry",
+                    code="MX1731",
+                    hint=f"lower batch: orders and deliveries have {CALL_BYTES_MAX:,} bytes at "
+                    f"most, and take {CALL_NS_MAX // 10**9} s of CPU time at most",
+                )
         if not models:
             return None
         return {
@@ -227,7 +244,7 @@ class Inferences:
             "name": model.name,
             "digest": model.digest,
             "input_bytes": 2 * model.shapes.input_cells,
-            "batch_max": model.batch_max,
+            "batch_max": batch_max(model),
             "tiers": terms,
         }
 
@@ -356,14 +373,26 @@ class Inferences:
         )
 
     def _start(self, is_open: _Open, job: Job) -> None:
+        account = is_open.entry.config.account
         waiting = sum(len(other.event.data) for other in self._open.values())
-        full = len(self._open) >= PENDING_MAX
+        own = [o for o in self._open.values() if o.entry.config.account == account]
+        busy_ns = sum(self._call_ns(other) for other in own)
+        full = len(self._open) >= PENDING_MAX or (
+            len(own) > 0 and busy_ns + self._call_ns(is_open) > ACCOUNT_PENDING_NS_MAX
+        )
         if full or waiting + len(is_open.event.data) > PENDING_BYTES_MAX:
             self._refuse(is_open.entry, is_open.event, _EAGAIN)
             return
         key = (is_open.entry.pid, is_open.event.id)
         self._open[key] = is_open
-        self.prover.ask(key, job)
+        self.prover.ask(key, job, lane=account)
+
+    @staticmethod
+    def _call_ns(is_open: _Open) -> int:
+        shapes, tier, batch = is_open.model.shapes, is_open.tier, is_open.batch
+        if is_open.event.call == "infer":
+            return shapes.infer_ns(tier, batch)
+        return shapes.check_ns(tier, batch)
 
     # What the prover says.
 
@@ -404,15 +433,7 @@ class Inferences:
 
     def _meter(self, is_open: _Open, done: Done) -> int:
         """Counts the time and the joules of a job; returns the joules."""
-        cpu_ns = done.cpu_ns
-        if self._virtual:
-            shapes, batch = is_open.model.shapes, is_open.batch
-            cpu_ns = {
-                "run": shapes.run_ns(batch),
-                "prove": shapes.prove_ns(batch),
-                "check": shapes.check_ns(is_open.tier, batch),
-                "audit": shapes.check_ns(is_open.tier, batch),
-            }[is_open.stage]
+        cpu_ns = self._cpu_ns(is_open) if self._virtual else done.cpu_ns
         energy_uj = self._model.cpu_energy_uj(cpu_ns)
         is_open.cpu_ns += cpu_ns
         if is_open.stage == "run":
@@ -420,6 +441,16 @@ class Inferences:
         else:
             is_open.proof_uj += energy_uj
         return energy_uj
+
+    def _cpu_ns(self, is_open: _Open) -> int:
+        """Returns what the job that it waits for takes by its model's shapes."""
+        shapes, batch = is_open.model.shapes, is_open.batch
+        return {
+            "run": shapes.run_ns(batch),
+            "prove": shapes.prove_ns(batch),
+            "check": shapes.check_ns(is_open.tier, batch),
+            "audit": shapes.check_ns(is_open.tier, batch),
+        }[is_open.stage]
 
     def _ran(self, key: Key, is_open: _Open, done: Done) -> None:
         self._make_claim(is_open, done, is_open.run_uj)
@@ -439,6 +470,7 @@ class Inferences:
                 buyer_nonce=is_open.claim.buyer_nonce,
                 context=is_open.claim.digest(),
             ),
+            lane=is_open.entry.config.account,
             first=True,
         )
 
@@ -548,15 +580,12 @@ class Inferences:
             )
         )
 
-    def _charge(self, is_open: _Open, *, forfeit: bool = False) -> tuple[int, int]:
-        """Books the joules of something asked; returns what was charged and what nobody pays.
-
-        With `forfeit` all that was set apart is charged: the work goes on, and nobody waits for it.
-        """
+    def _charge(self, is_open: _Open) -> tuple[int, int]:
+        """Books the joules of something asked; returns what was charged and what nobody pays."""
         entry, event = is_open.entry, is_open.event
         energy_uj = is_open.run_uj + is_open.proof_uj
         charge = -(-energy_uj * max(1_000_000, event.price_ppm) // 1_000_000)
-        charged = event.credits if forfeit else min(charge, event.credits)
+        charged = min(charge, event.credits)
         burned = min(energy_uj, charged)
         self._ledger.settle_inference(
             entry.pid, event.credits, burned=burned, premium=charged - burned
@@ -605,19 +634,33 @@ class Inferences:
     def abandon(self, entry: Entry) -> None:
         """Settles what a process that ends still waited for, before its lease is closed.
 
-        A job that runs is waited for and paid, and one that takes longer than that costs all that
-        was set apart; one that did not begin costs nothing, except in deterministic mode.
+        A job that is done is paid as metered, one that runs as its model's shapes say; one that did
+        not begin costs nothing, except in deterministic mode.
         """
         self._orders.give_back(entry.pid)
         for key in [key for key in self._open if key[0] == entry.pid]:
             is_open = self._open.pop(key)
-            is_late = False
             if self._virtual:
                 # Whether it has begun yet is no function of the seed.
                 done: Done | None = self.prover.finish(key)
             else:
-                done, is_late = self.prover.cancel(key, timeout_s=LAST_WORDS_S)
+                done, is_running = self.prover.cancel(key)
+                if is_running:
+                    # The node waits for nobody: what the shapes say is paid.
+                    done = Done(cpu_ns=self._cpu_ns(is_open))
             if done is not None:
                 self._meter(is_open, done)
-            charged, uncollected_uj = self._charge(is_open, forfeit=is_late)
+            charged, uncollected_uj = self._charge(is_open)
             self._note(is_open, _EIO, "its process ended", charged, uncollected_uj)
+
+
+def batch_max(model: RunModel) -> int:
+    """Returns the largest batch of one call: as configured, or what pipes and the prover bear."""
+    shapes = model.shapes
+    batch = min(
+        model.batch_max, CALL_BYTES_MAX // (2 * max(shapes.input_cells, shapes.output_cells))
+    )
+    tier = Tier.ZERO_KNOWLEDGE if model.hiding else Tier.SUCCINCT
+    while batch and shapes.infer_ns(tier, batch) > CALL_NS_MAX:
+        batch //= 2
+    return batch

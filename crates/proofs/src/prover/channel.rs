@@ -29,13 +29,21 @@ pub(crate) trait Tamper: Sync {
     fn mask_words(&mut self, _words: &mut [Vec<crate::field::F>]) {}
     /// Changes code words (row after row) before they are hashed.
     fn code_words(&mut self, _words: &mut [crate::field::F], _length: usize) {}
+    /// Whether nothing is changed.
+    fn is_honest(&self) -> bool {
+        false
+    }
     /// Changes raw bytes (roots, columns, paths) before they are written.
     fn bytes(&mut self, _label: &'static str, _bytes: &mut Vec<u8>) {}
 }
 
 /// The honest prover.
 pub(crate) struct Honest;
-impl Tamper for Honest {}
+impl Tamper for Honest {
+    fn is_honest(&self) -> bool {
+        true
+    }
+}
 
 /// Collects the proof.
 pub(crate) struct Channel<'a> {
@@ -65,6 +73,7 @@ impl<'a> Channel<'a> {
     /// Sends field elements, hidden when the proof hides.
     pub(crate) fn send(&mut self, label: &'static str, mut elements: Vec<E>) {
         if let Some(pads) = &mut self.pads {
+            assert!(pads.len() >= elements.len(), "BUG: a message without a pad");
             for (element, pad) in elements.iter_mut().zip(pads) {
                 *element += pad;
             }

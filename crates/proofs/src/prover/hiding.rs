@@ -134,6 +134,10 @@ fn session(
     let (mut functional, target) = functional(&channel.proof).unwrap_or_default();
     functional.resize(plan.pads.len(), E::ZERO);
     let mut polynomial = test(plan, &secrets, &functional);
+    // Of a false equation the difference would tell something of what is hidden.
+    if channel.tamper.is_honest() && polynomial.get(plan.pad_columns() - 1) != Some(&target) {
+        return Err(ProofError::InvalidData("BUG: the prover's own equations do not hold".into()));
+    }
     channel.tamper.test(&mut polynomial, plan.pad_columns() - 1, target);
     channel.send_clear("linear test", polynomial);
     reveal(&mut channel, plan, &secrets, outside);
