@@ -6,7 +6,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import stat
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -285,3 +287,73 @@ def test_hiding_what_was_registered_openly_needs_a_registration(
     assert json.loads(done.out)["model"] != digest
     done = maxwell("model", "refresh", digest)
     assert (done.code, "needs no refresh" in done.err) == (125, True)
+
+
+def test_openings_are_counted_in_one_store(network: Network, tmp_path: Path) -> None:
+    """Two folders with one seed would be two budgets for the same commitment."""
+    model = Model(network, hiding=True, openings=4)
+    first = model.save(ModelStore(tmp_path / "a"))
+    assert model.save(ModelStore(tmp_path / "a")) == first
+    refused("MX1715", model.save, ModelStore(tmp_path / "b"))
+    assert not (tmp_path / "b").exists()
+    unsaved = Model(network, hiding=True, openings=4)
+    unsaved.refresh()
+    refused("MX1715", unsaved.save, ModelStore(tmp_path / "a"))
+
+
+def test_proofs_and_refreshes_in_threads_open_no_more_than_is_counted(network: Network) -> None:
+    """What is opened is what was counted, whoever comes in between."""
+    model = Model(network, hiding=True, openings=16)
+    proofs: list[Proof] = []
+
+    def prove() -> None:
+        proofs.extend(model.prove(inputs(network)) for _ in range(4))
+
+    threads = [threading.Thread(target=prove) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    model.refresh()
+    for thread in threads:
+        thread.join()
+    under_new = sum(proof.header == model.header for proof in proofs)
+    assert len(proofs) == 12
+    assert model.proofs_left == 16 - 1 - under_new - 2
+    for proof in proofs:
+        proof.verify(model.digest)
+
+
+def test_a_hiding_proof_carries_no_weights(network: Network) -> None:
+    proof = Model(network, hiding=True).prove(inputs(network))
+    assert "weights" not in repr(proof)
+    again = pickle.loads(pickle.dumps(proof))
+    assert (again.network, again.proof, again.digest) == (None, proof.proof, proof.digest)
+    plain = Model(network).prove(inputs(network))
+    assert pickle.loads(pickle.dumps(plain)).network is not None
+
+
+def test_a_value_out_of_range_costs_no_opening(network: Network) -> None:
+    model = Model(network, hiding=True, openings=5)
+    lo, _ = network.proof_model.input_range
+    ints = np.full((1, *network.proof_model.input_shape), lo - 1, np.int16)
+    left = model.proofs_left
+    refused("MX1705", model.prove_ints, ints)
+    refused("MX1705", model.prove_ints, ints[:0])
+    assert model.proofs_left == left
+
+
+def test_a_lineage_has_one_encoding(network: Network) -> None:
+    model = Model(network, hiding=True)
+    model.refresh()
+    lineage = model.prove(inputs(network)).lineage
+    assert len(decode_lineage(lineage)) == 1
+    refused("MX1706", decode_lineage, lineage + b"\0")
+
+
+def test_a_model_without_weights_survives_a_refresh() -> None:
+    model = next(m for m in map(random_model, range(400)) if all(w is None for w in m.weights))
+    grid = Grid(1.0, 0, *model.input_range)
+    bare = Network("m", model, ("a",) * 9, grid, grid, model.output_shape, "", "")
+    hiding = Model(bare, hiding=True)
+    digest = hiding.digest
+    hiding.refresh()
+    hiding.prove(inputs(bare)).verify(digest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import secrets
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -51,7 +51,7 @@ class Hidden:
         lineage: the commitments before it.
     """
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     openings: Openings
     lineage: Lineage = ()
 
@@ -171,6 +171,8 @@ def decode_lineage(data: bytes) -> Lineage:
                 entries.append((header, link))
             case _:
                 raise malformed
+    if encode_lineage(tuple(entries)) != data:
+        raise malformed
     return tuple(entries)
 
 

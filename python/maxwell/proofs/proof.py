@@ -7,7 +7,8 @@ verifier asks for. Whoever verifies chooses that digest; a file's own word for i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import threading
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 
 from maxwell.errors import ProofError
-from maxwell.proofs import backend
+from maxwell.proofs import backend, semantics
 from maxwell.proofs.claims import commit_tensor
 from maxwell.proofs.extras import optional
 from maxwell.proofs.hidden import (
@@ -28,6 +29,7 @@ from maxwell.proofs.hidden import (
     first_header,
 )
 from maxwell.proofs.importer import Network, load_onnx
+from maxwell.proofs.model import BATCH_MAX
 from maxwell.proofs.openings import TOTAL_DEFAULT, kept_for_refreshes, proofs_left
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
@@ -75,6 +77,8 @@ class Model:
         self.network = network
         self._hidden = hidden
         self._store: ModelStore | None = None
+        # Count and commitment change together.
+        self._lock = threading.RLock()
         self._registered = (
             backend.register(network.proof_model)
             if hidden is None
@@ -146,15 +150,39 @@ class Model:
         return (self.header, *(header for header, _ in reversed(lineage)))
 
     def save(self, store: ModelStore | None = None) -> Path:
-        """Puts the model into the local store; a hiding one with its secret, for this user only."""
+        """Puts the model into the local store; a hiding one with its secret, for this user only.
+
+        Raises:
+            ProofError: MX1715 when the folder cannot be written, and when a hiding model is in
+                another store already, or was refreshed before it was saved: its openings are
+                counted in one place, from its first commitment on.
+        """
         where = ModelStore() if store is None else store
-        folder = where.add(
-            self.network, self.header, self.digest, hiding=self.hiding, hidden=self._hidden
-        )
-        if self._hidden is not None and self._store is None:
-            self._hidden, _ = Hidden.load(folder)
-            self._store = where
-        return folder
+        with self._lock:
+            if self._hidden is not None:
+                if (
+                    self._store is not None
+                    and self._store.folder.resolve() != where.folder.resolve()
+                ):
+                    raise ProofError(
+                        f"the model is in {self._store.folder}, and a second count of its openings "
+                        "could give its weights away",
+                        code="MX1715",
+                        hint="register the ONNX file there, which makes another digest",
+                    )
+                if self._store is None and self._hidden.lineage:
+                    raise ProofError(
+                        "the model was refreshed before it was saved",
+                        code="MX1715",
+                        hint="save a hiding model first",
+                    )
+            folder = where.add(
+                self.network, self.header, self.digest, hiding=self.hiding, hidden=self._hidden
+            )
+            if self._hidden is not None and self._store is None:
+                self._hidden, _ = Hidden.load(folder)
+                self._store = where
+            return folder
 
     def refresh(self, *, keep_last: bool = False) -> None:
         """Commits to the weights again, with new randomness, under the same digest.
@@ -171,6 +199,10 @@ class Model:
                 left or was refreshed too often, MX1715 when the store cannot be written or another
                 process refreshed.
         """
+        with self._lock:
+            self._refresh(keep_last=keep_last)
+
+    def _refresh(self, *, keep_last: bool) -> None:
         old = self._hidden
         if old is None:
             raise ProofError("a model that hides nothing needs no refresh")
@@ -226,14 +258,19 @@ class Model:
         """The same of the model's own integers, `(batch, *input_shape)`."""
         model = self.network.proof_model
         lineage: Lineage = ()
-        if self._hidden is not None:
-            # Before anything is shown: a proof that fails afterwards has cost an opening.
-            openings = self._hidden.openings
-            openings.spend(reserve=kept_for_refreshes(openings.total))
-            lineage = self._hidden.lineage
-        y, data = backend.prove(self._registered, ints, model.output_shape, context)
+        if not 1 <= len(ints) <= BATCH_MAX:
+            raise ProofError(f"a batch of {len(ints)}; 1 to {BATCH_MAX} are proved", code="MX1705")
+        semantics.check_input(model, ints)
+        with self._lock:
+            if self._hidden is not None:
+                # Before anything is shown: a proof that fails afterwards has cost an opening.
+                openings = self._hidden.openings
+                openings.spend(reserve=kept_for_refreshes(openings.total))
+                lineage = self._hidden.lineage
+            registered = self._registered
+        y, data = backend.prove(registered, ints, model.output_shape, context)
         return Proof(
-            header=self.header,
+            header=registered.header,
             input=backend.to_bytes(ints),
             output=backend.to_bytes(y),
             batch=len(ints),
@@ -281,7 +318,14 @@ class Proof:
     context: bytes
     proof: bytes
     lineage: bytes = b""
-    network: Network | None = None
+    network: Network | None = field(default=None, repr=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is pickled and copied: a hiding proof without its network, which has the weights."""
+        state: dict[str, object] = dict(self.__dict__)
+        if self.hiding:
+            state["network"] = None
+        return state
 
     @cached_property
     def digest(self) -> str:
