@@ -22,6 +22,8 @@ pub(crate) use hiding::inference;
 pub(crate) use hiding::{functional, lagrange, link_functional};
 use opening::Commitment;
 #[cfg(test)]
+pub(crate) use opening::words;
+#[cfg(test)]
 pub(crate) use places::Tested;
 
 use crate::claims::Claim;

@@ -1,9 +1,9 @@
 //! The test of hiding: a simulator that knows the architecture and the public statement, and nothing else, makes
 //! a proof that the verifier accepts when the challenges are known beforehand.
 //!
-//! It has neither weights nor a hidden input nor a run of the model; the outputs it "proves" are random. Messages are random, each
-//! column that will be shown is random but for the few values that the verifier's comparisons fix, every other
-//! leaf is a random hash. Since the real proof has the same distribution (pads, masks, random coefficients and
+//! It has neither weights nor a hidden input nor a run of the model; the outputs it "proves" are random. Messages
+//! are random, each column that will be shown is random but for the few values that the verifier's comparisons
+//! fix (combination and linear test, each by its own mask), every other leaf is a random hash. Since the real proof has the same distribution (pads, masks, random coefficients and
 //! salts are uniform), what a verifier sees of it, it could have made itself.
 
 use super::models::{self, Model, Rng};
@@ -86,7 +86,7 @@ impl Simulator {
         test[plan.pad_columns() - 1] = settled.target;
         proof.extend(test.iter().flat_map(|element| element.to_bytes()));
         settled.reader.elements("linear test", test.len()).unwrap();
-        let both = settled.reader.transcript.challenge();
+        settled.reader.transcript.challenge();
 
         // The places are known; so everything else is made to fit.
         let places = settled.reader.transcript.positions(plan.queries, plan.log_places());
@@ -120,17 +120,21 @@ impl Simulator {
         own.dedup();
         let tested = Tested::new(&plan, &settled.functional);
         let log_length = plan.columns.log_length;
-        let words = settled.columns.words_with(both, &test, log_length, &own);
+        let words = settled.columns.words(log_length, &own);
+        let tests = verifier::words(&test, log_length, &own);
         let domain = Domain::new(log_length);
         let mut hashes = Vec::new();
-        for (place, word) in own.iter().zip(words) {
+        for ((place, word), test) in own.iter().zip(words).zip(tests) {
             let first = plan.columns.rows;
             let mut column = self.elements(plan.columns.all_rows());
-            // The mask of the combination makes up for everything else.
-            column[first..first + MASK_ROWS].fill(F::ZERO);
+            // Each mask makes up for everything else in what it masks.
+            column[first..first + MASK_ROWS + 2].fill(F::ZERO);
+            let point = domain.point(*place);
+            let E(low, high) = test - tested.at(point, &column);
+            column[first + MASK_ROWS..][..2].copy_from_slice(&[low, high]);
+            assert_eq!(tested.at(point, &column), test);
             let factors = &settled.columns.factors;
-            let tests = both * tested.at(domain.point(*place), &column);
-            let missing = word - tests - combine(&column, factors);
+            let missing = word - combine(&column, factors);
             let mask = self.masks(missing, &factors[first..first + MASK_ROWS]);
             column[first..first + MASK_ROWS].copy_from_slice(&mask);
             let leaf = self.leaf(&column);
