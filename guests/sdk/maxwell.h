@@ -160,8 +160,8 @@ MAXWELL_IMPORT("request") int32_t maxwell_request(const void *request, uint32_t 
 /* Takes the next order of one of this process's rewards, by its place among them, from 0. An order
  * that it had and did not deliver goes back to the sponsor.
  * Errors: -EACCES (no models here), -ENOENT (no such reward, or not one of inferences), -EAGAIN (all
- * are in others' hands: sleep and try again), -EPIPE (all were delivered), -EDQUOT (the escrow is
- * empty), -EMSGSIZE (no room for an order), -EFAULT. Price: by the byte that is written. */
+ * are in others' hands: sleep and try again), -EPIPE (none will come: all were delivered, or this
+ * process had its tries), -EDQUOT (the escrow has less than a price), -EMSGSIZE (no room for an order), -EFAULT. Price: by the byte that is written. */
 MAXWELL_IMPORT("order") int32_t maxwell_order(int32_t reward, void *answer, uint32_t answer_room);
 
 /* Runs a model, by its name in the fleet file or its digest in hexadecimal, on inputs of int16, the
