@@ -29,6 +29,7 @@ from maxwell.inference.models import RunModel, load_models
 from maxwell.inference.worker import Worker
 from maxwell.market.ledger import Ledger
 from maxwell.market.orders import (
+    INPUT_BYTES_MAX,
     SCAN_MAX,
     TRIES_MAX,
     UNDELIVERED_MAX,
@@ -36,6 +37,7 @@ from maxwell.market.orders import (
     NoOrder,
     OrderBook,
     payee_id,
+    read_inputs,
 )
 from maxwell.market.proof_options import parse_proof
 from maxwell.proofs.backend import to_bytes
@@ -481,3 +483,19 @@ def test_a_digest_without_a_file_pins_the_model(
     with pytest.raises(ConfigError) as other:
         load_models([config], tmp_path, tmp_path / "run")
     assert other.value.code == "MX1731"
+
+
+@pytest.mark.parametrize("what", ["bomb", "no zip", "npy"])
+def test_packed_inputs_are_bounded_before_they_are_unpacked(tmp_path: Path, what: str) -> None:
+    path = tmp_path / "x.npz"
+    if what == "bomb":
+        np.savez_compressed(path, x=np.zeros((INPUT_BYTES_MAX // 64 + 1, 64), np.int8))
+        assert path.stat().st_size < INPUT_BYTES_MAX // 100
+    elif what == "npy":
+        with path.open("wb") as file:
+            np.save(file, np.zeros((4, 64)))
+    else:
+        path.write_bytes(b"PK\3\4 and no more")
+    with pytest.raises(ProofError) as caught:
+        read_inputs(path, "x", "reward 'r'")
+    assert caught.value.code == "MX1705"

@@ -14,6 +14,8 @@ Deterministic: equal calls and equal entropy give equal orders and payments.
 from __future__ import annotations
 
 import hashlib
+import zipfile
+import zlib
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -353,7 +355,7 @@ def _open(config: RewardConfig, models: Mapping[str, RunModel], base_dir: Path) 
             code="MX1731",
             hint="lower batch, or raise batch_max of the [[model]]",
         )
-    ints = model.network.to_ints(_read(base_dir / options.inputs, options.array, what))
+    ints = model.network.to_ints(read_inputs(base_dir / options.inputs, options.array, what))
     whole = len(ints) // options.batch
     if whole == 0:
         raise ProofError(
@@ -366,15 +368,22 @@ def _open(config: RewardConfig, models: Mapping[str, RunModel], base_dir: Path) 
     return reward
 
 
-def _read(path: Path, array: str, what: str) -> NDArray[np.generic]:
+def read_inputs(path: Path, array: str, what: str) -> NDArray[np.generic]:
+    """Returns the inputs of a reward: a `.npy` file, or an array of an `.npz` file.
+
+    Raises:
+        ProofError: MX1705 when they cannot be read, or are too large.
+    """
     if not array:
         return load_array(path)
     try:
-        if path.stat().st_size > INPUT_BYTES_MAX:
-            raise ValueError(f"more than {INPUT_BYTES_MAX:,} bytes")
+        # Before anything is unpacked: a file of zeros grows a thousandfold.
+        with zipfile.ZipFile(path) as packed:
+            if sum(item.file_size for item in packed.infolist()) > INPUT_BYTES_MAX:
+                raise ValueError(f"more than {INPUT_BYTES_MAX:,} bytes")
         with np.load(path, allow_pickle=False) as arrays:
             return cast("NDArray[np.generic]", arrays[array])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ProofError(
             f"{what}: cannot read {array!r} of {path}: {error}",
             code="MX1705",
