@@ -18,6 +18,7 @@ pub mod extension;
 pub mod field;
 pub mod forward;
 pub mod freivalds;
+mod hash;
 mod header;
 pub mod hiding;
 mod lanes;

@@ -6,6 +6,8 @@
 
 use rayon::prelude::*;
 
+use crate::hash;
+
 /// A hash.
 pub type Digest = [u8; 32];
 
@@ -18,30 +20,38 @@ const MASK: &[u8; 32] = b"maxwell-proofs merkle mask v1...";
 /// Bytes of a salt, at the front of a hiding leaf.
 pub const SALT: usize = 32;
 
-/// The hash of a leaf.
+/// The hashes of leaves of one length that lie one after the other, `count` of them.
 #[must_use]
-pub fn leaf(bytes: &[u8]) -> Digest {
-    *blake3::keyed_hash(LEAF, bytes).as_bytes()
+pub fn leaves(bytes: &[u8], count: usize) -> Vec<Digest> {
+    hash::keyed(LEAF, bytes, count)
 }
 
-/// The hash of a leaf that starts with its salt.
+/// Bytes that a hiding leaf is hashed as: with zeros up to whole blocks of the hash. Its length is known to the
+/// verifier, so no two leaves are hashed as the same bytes.
 #[must_use]
-pub fn salted_leaf(bytes: &[u8]) -> Digest {
-    *blake3::keyed_hash(SALTED, bytes).as_bytes()
+pub const fn padded(bytes: usize) -> usize {
+    bytes.next_multiple_of(64)
 }
 
-/// The hash of one place of a mask, salt first.
+/// The hashes of leaves that start with their salts, padded.
 #[must_use]
-pub fn mask_leaf(bytes: &[u8]) -> Digest {
-    *blake3::keyed_hash(MASK, bytes).as_bytes()
+pub fn salted_leaves(bytes: &[u8], count: usize) -> Vec<Digest> {
+    hash::keyed(SALTED, bytes, count)
 }
 
-fn node(left: &Digest, right: &Digest) -> Digest {
-    let mut both = [0; 64];
-    both[..32].copy_from_slice(left);
-    both[32..].copy_from_slice(right);
-    *blake3::keyed_hash(NODE, &both).as_bytes()
+/// The hashes of the places of a mask, salt first, padded.
+#[must_use]
+pub fn mask_leaves(bytes: &[u8], count: usize) -> Vec<Digest> {
+    hash::keyed(MASK, bytes, count)
 }
+
+/// The nodes above pairs of hashes.
+fn nodes(pairs: &[Digest]) -> Vec<Digest> {
+    hash::keyed(NODE, pairs.as_flattened(), pairs.len() / 2)
+}
+
+/// Nodes below those that one thread makes at a time.
+const PIECE: usize = 1024;
 
 /// All levels of a tree, leaves first.
 pub struct Tree {
@@ -55,8 +65,7 @@ impl Tree {
         assert!(leaves.len().is_power_of_two(), "BUG: a tree has a power of two of leaves");
         let mut levels = vec![leaves];
         while let Some(below) = levels.last().filter(|level| level.len() > 1) {
-            let above = below.par_chunks_exact(2).with_min_len(256);
-            levels.push(above.map(|pair| node(&pair[0], &pair[1])).collect());
+            levels.push(below.par_chunks(PIECE).flat_map_iter(nodes).collect());
         }
         Self { levels }
     }
@@ -104,16 +113,21 @@ impl Tree {
     }
 }
 
-/// The node above a leaf, along its branch. `None` when `sibling` has no more.
+/// The nodes `depth` levels above leaves, along their branches, which are one after the other in `siblings`.
+#[must_use]
 pub fn climb(
-    leaf: Digest,
-    position: usize,
+    leaves: Vec<Digest>,
+    positions: &[usize],
     depth: u32,
-    mut sibling: impl FnMut() -> Option<Digest>,
-) -> Option<Digest> {
-    (0..depth).try_fold(leaf, |hash, up| {
-        let other = sibling()?;
-        Some(if position >> up & 1 == 0 { node(&hash, &other) } else { node(&other, &hash) })
+    siblings: &[Digest],
+) -> Vec<Digest> {
+    (0..depth as usize).fold(leaves, |below, up| {
+        let siblings = siblings.iter().skip(up).step_by(depth as usize);
+        let each = below.iter().zip(siblings).zip(positions);
+        let pair = |((hash, other), position): ((&Digest, &Digest), &usize)| {
+            if position >> up & 1 == 0 { [*hash, *other] } else { [*other, *hash] }
+        };
+        nodes(&each.flat_map(pair).collect::<Vec<_>>())
     })
 }
 
@@ -126,29 +140,25 @@ pub fn root_of(
     leaves: &[Digest],
     mut sibling: impl FnMut() -> Option<Digest>,
 ) -> Option<Digest> {
-    let mut known: Vec<(usize, Digest)> =
-        positions.iter().copied().zip(leaves.iter().copied()).collect();
+    let (mut known, mut hashes) = (positions.to_vec(), leaves.to_vec());
     for _ in 0..log_size {
-        let mut above = Vec::with_capacity(known.len());
-        let mut rest = known.as_slice();
-        while let Some(((position, hash), tail)) = rest.split_first() {
-            rest = tail;
-            let parent = if position & 1 == 1 {
-                node(&sibling()?, hash)
-            } else if let Some(((next, right), after)) = rest.split_first()
-                && *next == position + 1
-            {
-                rest = after;
-                node(hash, right)
+        let (mut above, mut pairs) = (Vec::with_capacity(known.len()), Vec::new());
+        let mut rest = known.iter().zip(&hashes).peekable();
+        while let Some((position, hash)) = rest.next() {
+            let pair = if position & 1 == 1 {
+                [sibling()?, *hash]
+            } else if let Some((_, right)) = rest.next_if(|(next, _)| **next == position + 1) {
+                [*hash, *right]
             } else {
-                node(hash, &sibling()?)
+                [*hash, sibling()?]
             };
-            above.push((position / 2, parent));
+            above.push(position / 2);
+            pairs.extend(pair);
         }
-        known = above;
+        (known, hashes) = (above, nodes(&pairs));
     }
-    match known.as_slice() {
-        [(0, root)] => Some(*root),
+    match (known.as_slice(), hashes.as_slice()) {
+        ([0], [root]) => Some(*root),
         _ => None,
     }
 }
@@ -159,7 +169,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn leaves(count: usize) -> Vec<Digest> {
-        (0..count).map(|index| leaf(&index.to_le_bytes())).collect()
+        let bytes: Vec<u8> = (0..count).flat_map(usize::to_le_bytes).collect();
+        super::leaves(&bytes, count)
     }
 
     fn check(log: u32, positions: &[usize], found: &[Digest], proof: &[Digest]) -> Option<Digest> {
@@ -184,9 +195,11 @@ mod tests {
                 prop_assert_ne!(check(6, &positions, &wrong, &proof), Some(tree.root()));
             }
             for depth in 0..=6 {
-                let mut branch = tree.branch(positions[0], depth).into_iter();
-                let node = climb(all[positions[0]], positions[0], depth, || branch.next());
-                prop_assert_eq!(node, Some(tree.level(depth)[positions[0] >> depth]));
+                let branches: Vec<Digest> =
+                    positions.iter().flat_map(|p| tree.branch(*p, depth)).collect();
+                let nodes = climb(found.clone(), &positions, depth, &branches);
+                let expected = positions.iter().map(|p| tree.level(depth)[p >> depth]);
+                prop_assert_eq!(nodes, expected.collect::<Vec<_>>());
             }
             if let Some(short) = proof.len().checked_sub(1) {
                 prop_assert_eq!(check(6, &positions, &found, &proof[..short]), None);
@@ -196,11 +209,11 @@ mod tests {
 
     #[test]
     fn domains_are_separate() {
-        let [a, b] = [leaf(b"a"), leaf(b"b")];
-        let all: [fn(&[u8]) -> Digest; 3] = [leaf, salted_leaf, mask_leaf];
-        let bytes = [a, b].concat();
-        let mut found: Vec<Digest> = all.iter().map(|hash| hash(&bytes)).collect();
-        found.push(node(&a, &b));
+        let pair = leaves(2);
+        let bytes = pair.as_flattened();
+        let mut found =
+            [super::leaves(bytes, 1), salted_leaves(bytes, 1), mask_leaves(bytes, 1)].concat();
+        found.extend(nodes(&pair));
         found.sort_unstable();
         found.dedup();
         assert_eq!(found.len(), 4);

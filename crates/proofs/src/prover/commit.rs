@@ -257,25 +257,28 @@ fn hash_strip(
     let before = if salts.is_empty() { 0 } else { merkle::SALT };
     let after = if below.is_empty() { 0 } else { 32 };
     let bytes = before + rows * 8 + after;
-    let mut columns = vec![0_u8; STRIP * bytes];
+    let width = if before > 0 { merkle::padded(bytes) } else { bytes };
+    let mut columns = vec![0_u8; STRIP * width];
     for row in 0..rows {
         let run = &encoded[row * length + strip * STRIP..][..STRIP];
         for (column, value) in run.iter().enumerate() {
-            let place = column * bytes + before + row * 8;
+            let place = column * width + before + row * 8;
             columns[place..place + 8].copy_from_slice(&value.to_u64().to_le_bytes());
         }
     }
-    let hash = if before > 0 { merkle::salted_leaf } else { merkle::leaf };
-    let leaf = |column: usize| {
-        let position = strip * STRIP + column;
-        let leaf = &mut columns[column * bytes..(column + 1) * bytes];
-        leaf[..before].copy_from_slice(&salts[before * position..][..before]);
-        if let Some(node) = below.get(position) {
-            leaf[bytes - after..].copy_from_slice(node);
+    if before > 0 {
+        let first = strip * STRIP;
+        let salts = salts[before * first..].chunks_exact(before);
+        for (leaf, salt) in columns.chunks_exact_mut(width).zip(salts) {
+            leaf[..before].copy_from_slice(salt);
         }
-        hash(leaf)
-    };
-    (0..STRIP).map(leaf).collect()
+        for (leaf, node) in columns.chunks_exact_mut(width).zip(below.iter().skip(first)) {
+            leaf[bytes - after..bytes].copy_from_slice(node);
+        }
+        merkle::salted_leaves(&columns, STRIP)
+    } else {
+        merkle::leaves(&columns, STRIP)
+    }
 }
 
 /// Adds one vector to another.

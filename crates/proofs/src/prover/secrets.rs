@@ -18,10 +18,13 @@ use crate::random::{self, Seed, Source};
 pub(super) struct Masks {
     /// Messages, three a commitment.
     pub(super) messages: Vec<Vec<F>>,
-    /// Salt and values of each place.
+    /// Salt and values of each place, padded.
     leaves: Vec<u8>,
     tree: Tree,
 }
+
+/// Leaves that one thread makes at a time.
+const PIECE: usize = 256;
 
 impl Masks {
     fn new(messages: Vec<Vec<F>>, log_length: u32, seed: &Seed, tamper: &mut dyn Tamper) -> Self {
@@ -37,15 +40,19 @@ impl Masks {
             .collect();
         tamper.mask_words(&mut words);
         let salts = random::salts(seed, "mask salts", domain.size());
-        let bytes = SALT + 8 * messages.len();
-        let mut leaves = vec![0; domain.size() * bytes];
-        let hashes = leaves.par_chunks_exact_mut(bytes).enumerate().with_min_len(256);
-        let hashes = hashes.map(|(place, leaf)| {
-            leaf[..SALT].copy_from_slice(&salts[place * SALT..][..SALT]);
-            for (row, word) in words.iter().enumerate() {
-                leaf[SALT + 8 * row..][..8].copy_from_slice(&word[place].to_u64().to_le_bytes());
+        let width = merkle::padded(SALT + 8 * messages.len());
+        let mut leaves = vec![0; domain.size() * width];
+        let pieces = leaves.par_chunks_mut(PIECE * width).enumerate();
+        let hashes = pieces.flat_map_iter(|(piece, leaves)| {
+            let first = piece * PIECE;
+            for (place, leaf) in (first..).zip(leaves.chunks_exact_mut(width)) {
+                leaf[..SALT].copy_from_slice(&salts[place * SALT..][..SALT]);
+                for (row, word) in words.iter().enumerate() {
+                    leaf[SALT + 8 * row..][..8]
+                        .copy_from_slice(&word[place].to_u64().to_le_bytes());
+                }
             }
-            merkle::mask_leaf(leaf)
+            merkle::mask_leaves(leaves, leaves.len() / width)
         });
         let tree = Tree::new(hashes.collect());
         Self { messages, leaves, tree }
@@ -54,7 +61,7 @@ impl Masks {
     /// One place, with the way up to the proof's own tree.
     pub(super) fn reveal(&self, place: usize, depth: u32) -> Vec<u8> {
         let bytes = SALT + 8 * self.messages.len();
-        let leaf = &self.leaves[place * bytes..][..bytes];
+        let leaf = &self.leaves[place * merkle::padded(bytes)..][..bytes];
         [leaf, &self.tree.branch(place, depth).concat()].concat()
     }
 }

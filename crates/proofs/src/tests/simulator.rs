@@ -23,6 +23,16 @@ struct Simulator {
     rng: Rng,
 }
 
+fn pad(leaf: &[u8]) -> Vec<u8> {
+    let mut leaf = leaf.to_vec();
+    leaf.resize(merkle::padded(leaf.len()), 0);
+    leaf
+}
+
+fn salted(leaf: &[u8]) -> Digest {
+    merkle::salted_leaves(&pad(leaf), 1)[0]
+}
+
 impl Simulator {
     fn element(&mut self) -> F {
         F::from_u64(self.rng.next())
@@ -95,7 +105,7 @@ impl Simulator {
         for (matrix, opened) in plan.outside.iter().zip(&settled.outside) {
             let columns: Vec<Vec<F>> = places.iter().map(|_| self.elements(matrix.rows)).collect();
             let leaves: Vec<Vec<u8>> = columns.iter().map(|column| self.leaf(column)).collect();
-            let hashes = leaves.iter().map(|leaf| merkle::salted_leaf(leaf));
+            let hashes = leaves.iter().map(|leaf| salted(leaf));
             let tree = self.tree(matrix.log_length, places.iter().copied().zip(hashes));
             roots.push(tree.root());
             proof.extend(leaves.concat());
@@ -109,7 +119,7 @@ impl Simulator {
         header.weight_root = roots[0];
 
         let leaves: Vec<Vec<u8>> = masks.iter().map(|mask| self.leaf(mask)).collect();
-        let hashes = leaves.iter().map(|leaf| merkle::mask_leaf(leaf));
+        let hashes = leaves.iter().map(|leaf| merkle::mask_leaves(&pad(leaf), 1)[0]);
         let below = self.tree(plan.log_places(), places.iter().copied().zip(hashes));
         for (place, leaf) in places.iter().zip(leaves) {
             proof.extend(leaf);
@@ -139,7 +149,7 @@ impl Simulator {
             column[first..first + MASK_ROWS].copy_from_slice(&mask);
             let leaf = self.leaf(&column);
             let node = &below.level(plan.fold())[*place][..];
-            hashes.push(merkle::salted_leaf(&[&leaf, node].concat()));
+            hashes.push(salted(&[&leaf, node].concat()));
             proof.extend(leaf);
         }
         let tree = self.tree(log_length, own.iter().copied().zip(hashes));

@@ -148,14 +148,16 @@ fn check_columns(
 ) -> Result<()> {
     let positions = channel.transcript.positions(matrix.queries, matrix.log_length);
     let words = opened.words(matrix.log_length, &positions);
-    let mut leaves = Vec::with_capacity(positions.len());
+    let width = 8 * matrix.rows;
+    let mut leaves = Vec::with_capacity(positions.len() * width);
     for word in words {
-        let bytes = channel.take(8 * matrix.rows)?;
-        leaves.push(merkle::leaf(bytes));
+        let bytes = channel.take(width)?;
+        leaves.extend_from_slice(bytes);
         if combine(bytes, &opened.factors)? != word {
             return Err(ProofError::Rejected("a column does not fit the combination"));
         }
     }
+    let leaves = merkle::leaves(&leaves, positions.len());
     let found = merkle::root_of(matrix.log_length, &positions, &leaves, || channel.take_digest());
     if found != Some(*root) {
         return Err(ProofError::Rejected("a column is not in the commitment"));

@@ -24,13 +24,13 @@ pub(super) fn check_outside(
     let mut missing = Vec::with_capacity(opened.len());
     for ((matrix, root), opened) in plan.outside.iter().zip(roots).zip(opened) {
         let mut words = opened.words(matrix.log_length, places);
-        let mut leaves = Vec::with_capacity(places.len());
+        let mut leaves = Leaves::new(SALT + 8 * matrix.rows, places.len());
         for word in &mut words {
             let bytes = reader.take(SALT + 8 * matrix.rows)?;
-            leaves.push(merkle::salted_leaf(bytes));
+            leaves.push(bytes, &[]);
             *word -= opening::combine(&bytes[SALT..], &opened.factors)?;
         }
-        let log_length = matrix.log_length;
+        let (log_length, leaves) = (matrix.log_length, leaves.hash(merkle::salted_leaves));
         let found = merkle::root_of(log_length, places, &leaves, || reader.take_digest());
         if found != Some(*root) {
             return Err(ProofError::Rejected("a column is not in the commitment"));
@@ -40,9 +40,13 @@ pub(super) fn check_outside(
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    let mut nodes = Vec::with_capacity(places.len());
-    for (index, place) in places.iter().enumerate() {
-        let bytes = reader.take(SALT + 8 * MASK_ROWS * opened.len())?;
+    let depth = plan.fold() as usize;
+    let bytes = SALT + 8 * MASK_ROWS * opened.len();
+    let mut leaves = Leaves::new(bytes, places.len());
+    let mut siblings = Vec::with_capacity(places.len() * depth);
+    for index in 0..places.len() {
+        let bytes = reader.take(bytes)?;
+        leaves.push(bytes, &[]);
         let values = opening::column(&bytes[SALT..])?;
         let each = values.chunks_exact(MASK_ROWS).zip(plan.outside.iter().zip(opened));
         for ((mask, (matrix, opened)), missing) in each.zip(&missing) {
@@ -51,11 +55,38 @@ pub(super) fn check_outside(
                 return Err(ProofError::Rejected("a column does not fit the combination"));
             }
         }
-        let leaf = merkle::mask_leaf(bytes);
-        let node = merkle::climb(leaf, *place, plan.fold(), || reader.take_digest());
-        nodes.push(node.ok_or(ProofError::Rejected("the proof ends early"))?);
+        for _ in 0..depth {
+            let sibling = reader.take_digest();
+            siblings.push(sibling.ok_or(ProofError::Rejected("the proof ends early"))?);
+        }
     }
-    Ok(nodes)
+    let leaves = leaves.hash(merkle::mask_leaves);
+    Ok(merkle::climb(leaves, places, plan.fold(), &siblings))
+}
+
+/// Leaves that are hashed together, each with its padding.
+struct Leaves {
+    width: usize,
+    all: Vec<u8>,
+}
+
+impl Leaves {
+    fn new(bytes: usize, count: usize) -> Self {
+        let width = merkle::padded(bytes);
+        Self { width, all: Vec::with_capacity(count * width) }
+    }
+
+    /// Adds one, and what hangs below it.
+    fn push(&mut self, bytes: &[u8], below: &[u8]) {
+        let end = self.all.len() + self.width;
+        self.all.extend_from_slice(bytes);
+        self.all.extend_from_slice(below);
+        self.all.resize(end, 0);
+    }
+
+    fn hash(&self, all: fn(&[u8], usize) -> Vec<Digest>) -> Vec<Digest> {
+        all(&self.all, self.all.len() / self.width)
+    }
 }
 
 /// The linear test, ready for many places.
@@ -103,24 +134,23 @@ pub(super) fn check_columns(
     own.dedup();
     let words = opened.words_with(both, test, matrix.log_length, &own);
     let domain = Domain::new(matrix.log_length);
-    let mut leaves = Vec::with_capacity(own.len());
+    let bytes = SALT + 8 * matrix.all_rows();
+    let mut leaves = Leaves::new(if below.is_empty() { bytes } else { bytes + 32 }, own.len());
     for (place, word) in own.iter().zip(words) {
-        let bytes = reader.take(SALT + 8 * matrix.all_rows())?;
+        let bytes = reader.take(bytes)?;
         let column = opening::column(&bytes[SALT..])?;
         let combined = dot(&opened.factors, &column);
         if combined + both * tested.at(domain.point(*place), &column) != word {
             return Err(ProofError::Rejected("a column does not fit what was sent of it"));
         }
         let mut nodes = places.iter().zip(below).filter(|(q, _)| **q >> plan.fold() == *place);
-        let mut leaf = bytes.to_vec();
-        if let Some((_, node)) = nodes.next() {
-            if nodes.any(|(_, other)| other != node) {
-                return Err(ProofError::Rejected("a mask is not in the commitment"));
-            }
-            leaf.extend_from_slice(node);
+        let node = nodes.next().map(|(_, node)| node);
+        if nodes.any(|(_, other)| Some(other) != node) {
+            return Err(ProofError::Rejected("a mask is not in the commitment"));
         }
-        leaves.push(merkle::salted_leaf(&leaf));
+        leaves.push(bytes, node.map_or(&[], |node| &node[..]));
     }
+    let leaves = leaves.hash(merkle::salted_leaves);
     let found = merkle::root_of(matrix.log_length, &own, &leaves, || reader.take_digest());
     if found != Some(*root) {
         return Err(ProofError::Rejected("a column is not in the commitment"));
