@@ -314,6 +314,58 @@ impl WithSimd for Butterflies<'_> {
     }
 }
 
+/// The last three layers of butterflies, eight blocks of eight at once: a lane a block, since their halves are
+/// shorter than a vector.
+pub(crate) struct LastButterflies<'a> {
+    /// Whole tiles of [`LastButterflies::TILE`].
+    pub(crate) values: &'a mut [F],
+    /// 1, ω, ω², ω³ of the root of unity of order 8.
+    pub(crate) twiddles: [F; 4],
+}
+
+impl LastButterflies<'_> {
+    /// Elements that are transformed at once.
+    pub(crate) const TILE: usize = WIDTH * WIDTH;
+}
+
+impl WithSimd for LastButterflies<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let twiddles = self.twiddles.map(F::to_u64);
+        for tile in self.values.as_chunks_mut::<{ WIDTH * WIDTH }>().0 {
+            let mut rows = [[0; WIDTH]; WIDTH];
+            for (place, row) in rows.iter_mut().enumerate() {
+                for (lane, value) in row.iter_mut().enumerate() {
+                    *value = tile[lane * WIDTH + place].to_u64();
+                }
+            }
+            for span in [4, 2, 1] {
+                for block in rows.chunks_exact_mut(2 * span) {
+                    let (low, high) = block.split_at_mut(span);
+                    for (index, (low, high)) in low.iter_mut().zip(high).enumerate() {
+                        for (a, b) in low.iter_mut().zip(high) {
+                            let difference = subtract(*a, *b);
+                            *a = add(*a, *b);
+                            *b = if index == 0 {
+                                difference
+                            } else {
+                                multiply(difference, twiddles[index * 4 / span])
+                            };
+                        }
+                    }
+                }
+            }
+            for (place, row) in rows.iter().enumerate() {
+                for (lane, value) in row.iter().enumerate() {
+                    tile[lane * WIDTH + place] = F::of_lane(*value);
+                }
+            }
+        }
+    }
+}
+
 /// A layer whose upper halves are zero: `b ← a·w`.
 pub(crate) struct Copies<'a> {
     /// Lower half.

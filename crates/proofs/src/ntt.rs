@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::field::{F, TWO_ADICITY};
-use crate::lanes;
+use crate::lanes::{self, LastButterflies};
 
 /// The evaluation domain of size 2^log_size and its twiddle factors.
 pub struct Domain {
@@ -128,6 +128,12 @@ impl Domain {
         assert!(values.len() == self.size(), "BUG: the buffer has the domain's size");
         for twiddles in self.twiddles.iter() {
             let span = twiddles.len();
+            if span == 4 && values.len() >= LastButterflies::TILE {
+                // What is not filled is zero, for which butterflies are right as well.
+                let twiddles = [0, 1, 2, 3].map(|index| twiddles[index]);
+                lanes::run(LastButterflies { values, twiddles });
+                return;
+            }
             if filled <= span {
                 // The upper half of every block is zero: its butterflies only copy and twist.
                 for block in values.chunks_exact_mut(2 * span) {

@@ -57,6 +57,11 @@ pub struct Proof {
     pub output: Vec<i16>,
 }
 
+/// Runs in the thread pool from beginning to end: entering it for every loop would wake a thread each time.
+fn pooled<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    rayon::scope(|_| work())
+}
+
 impl Prepared {
     /// Registers a model: checks its static bound and commits to its weights.
     ///
@@ -96,7 +101,7 @@ impl Prepared {
     ) -> Result<Self> {
         check_bounds(&architecture, weights)?;
         let packed = forward::pack(&architecture, weights);
-        Ok(Self::commit(architecture, packed, profile, seed))
+        Ok(pooled(|| Self::commit(architecture, packed, profile, seed)))
     }
 
     /// Commits to weights in the committed layout, unchecked: what a registrar could do who wants to cheat.
@@ -167,7 +172,7 @@ impl Prepared {
     /// # Errors
     /// [`crate::ProofError::InvalidData`] when the input does not fit.
     pub fn prove(&self, input: &[i16], batch: usize, context: &[u8]) -> Result<Proof> {
-        self.prove_tampered(input, batch, context, &mut Honest)
+        pooled(|| self.prove_tampered(input, batch, context, &mut Honest))
     }
 
     /// Proves as [`Prepared::prove`] does, with a malicious prover's hands in it.
@@ -201,7 +206,7 @@ impl Prepared {
     /// [`ProofError::InvalidModel`] when the two differ in anything but the weights' commitment, or do not
     /// hide; [`ProofError::BudgetSpent`] when an opening is missing.
     pub fn link(&self, newer: &Self) -> Result<Vec<u8>> {
-        self.link_tampered(newer, &mut Honest)
+        pooled(|| self.link_tampered(newer, &mut Honest))
     }
 
     pub(crate) fn link_tampered(&self, newer: &Self, tamper: &mut dyn Tamper) -> Result<Vec<u8>> {

@@ -1,7 +1,5 @@
 //! Randomness of the hiding mode: BLAKE3 as a stream, keyed with 32 secret bytes, one stream a label.
 
-use rayon::prelude::*;
-
 use crate::extension::E;
 use crate::field::F;
 use crate::merkle::SALT;
@@ -21,16 +19,37 @@ pub fn fresh_seed() -> crate::Result<Seed> {
     Ok(seed)
 }
 
-/// A salt for each of `count` leaves, one after the other.
-pub(crate) fn salts(seed: &Seed, label: &str, count: usize) -> Vec<u8> {
-    const RUN: usize = 1 << 16;
-    let mut out = vec![0; count * SALT];
-    out.par_chunks_mut(RUN).enumerate().for_each(|(run, out)| {
-        let mut stream = blake3::Hasher::new_keyed(seed).update(label.as_bytes()).finalize_xof();
-        stream.set_position((run * RUN) as u64);
-        stream.fill(out);
-    });
-    out
+/// A salt for every leaf of a tree, made when it is needed.
+#[derive(Clone)]
+pub(crate) struct Salts(blake3::Hasher);
+
+impl Salts {
+    pub(crate) fn new(seed: &Seed, label: &str) -> Self {
+        let mut hasher = blake3::Hasher::new_keyed(seed);
+        hasher.update(label.as_bytes());
+        Self(hasher)
+    }
+
+    /// Writes the salts of the leaves from number `first` on to the fronts of `leaves`, of `width` bytes each.
+    pub(crate) fn fill(&self, first: usize, leaves: &mut [u8], width: usize) {
+        const RUN: usize = 32;
+        let mut stream = self.0.finalize_xof();
+        stream.set_position((first * SALT) as u64);
+        for run in leaves.chunks_mut(RUN * width) {
+            let mut salts = [[0; SALT]; RUN];
+            stream.fill(salts.as_flattened_mut());
+            for (leaf, salt) in run.chunks_exact_mut(width).zip(&salts) {
+                leaf[..SALT].copy_from_slice(salt);
+            }
+        }
+    }
+
+    /// The salt of one leaf.
+    pub(crate) fn of(&self, leaf: usize) -> [u8; SALT] {
+        let mut salt = [0; SALT];
+        self.fill(leaf, &mut salt, SALT);
+        salt
+    }
 }
 
 /// Uniform field elements, in order.

@@ -14,7 +14,7 @@ use crate::merkle::{self, Digest, Tree};
 use crate::narrow;
 use crate::ntt::Domain;
 use crate::params::Matrix;
-use crate::random::{self, Seed, Source};
+use crate::random::{Salts, Seed, Source};
 
 /// The values of a block.
 #[derive(Debug, Clone)]
@@ -95,8 +95,8 @@ pub(crate) struct Committed {
     pub(crate) extra: Vec<Vec<F>>,
     /// Code words, row after row.
     pub(crate) encoded: Vec<F>,
-    /// Salts of the leaves, one after the other; empty when nothing is hidden.
-    salts: Vec<u8>,
+    /// Salts of the leaves; `None` when nothing is hidden.
+    salts: Option<Salts>,
     pub(crate) tree: Tree,
 }
 
@@ -136,11 +136,12 @@ impl Committed {
             }
         }
         let length = 1_usize << matrix.log_length;
-        let (tails, salts) = hide.as_ref().map_or_else(Default::default, |hide| {
+        let tails = hide.as_ref().map_or_else(Vec::new, |hide| {
             let tails = Source::new(hide.seed, &format!("{} tails", hide.label));
-            let salts = format!("{} salts", hide.label);
-            (tails.take(matrix.rows * matrix.random()), random::salts(hide.seed, &salts, length))
+            tails.take(matrix.rows * matrix.random())
         });
+        let salts =
+            hide.as_ref().map(|hide| Salts::new(hide.seed, &format!("{} salts", hide.label)));
         let (extra, below) = hide.map_or((Vec::new(), &[][..]), |hide| (hide.extra, hide.below));
         let domain = Domain::new(matrix.log_length);
         let rows = matrix.rows + extra.len();
@@ -158,7 +159,7 @@ impl Committed {
         tamper.code_words(&mut encoded, length);
         let strips = (0..length / STRIP)
             .into_par_iter()
-            .map(|strip| hash_strip(&encoded, rows, length, strip, &salts, below));
+            .map(|strip| hash_strip(&encoded, rows, length, strip, salts.as_ref(), below));
         let tree = Tree::new(strips.flatten_iter().collect());
         Self { matrix, blocks, tails, extra, encoded, salts, tree }
     }
@@ -239,9 +240,8 @@ impl Committed {
     pub(crate) fn column(&self, position: usize) -> Vec<u8> {
         let length = 1 << self.matrix.log_length;
         let words = self.encoded[position..].iter().step_by(length);
-        let salt = self.salts.chunks_exact(merkle::SALT).nth(position).unwrap_or_default();
-        let values = words.flat_map(|value| value.to_u64().to_le_bytes());
-        salt.iter().copied().chain(values).collect()
+        let salt = self.salts.iter().flat_map(|salts| salts.of(position));
+        salt.chain(words.flat_map(|value| value.to_u64().to_le_bytes())).collect()
     }
 }
 
@@ -251,10 +251,10 @@ fn hash_strip(
     rows: usize,
     length: usize,
     strip: usize,
-    salts: &[u8],
+    salts: Option<&Salts>,
     below: &[Digest],
 ) -> Vec<Digest> {
-    let before = if salts.is_empty() { 0 } else { merkle::SALT };
+    let before = if salts.is_some() { merkle::SALT } else { 0 };
     let after = if below.is_empty() { 0 } else { 32 };
     let bytes = before + rows * 8 + after;
     let width = if before > 0 { merkle::padded(bytes) } else { bytes };
@@ -266,12 +266,9 @@ fn hash_strip(
             columns[place..place + 8].copy_from_slice(&value.to_u64().to_le_bytes());
         }
     }
-    if before > 0 {
+    if let Some(salts) = salts {
         let first = strip * STRIP;
-        let salts = salts[before * first..].chunks_exact(before);
-        for (leaf, salt) in columns.chunks_exact_mut(width).zip(salts) {
-            leaf[..before].copy_from_slice(salt);
-        }
+        salts.fill(first, &mut columns, width);
         for (leaf, node) in columns.chunks_exact_mut(width).zip(below.iter().skip(first)) {
             leaf[bytes - after..bytes].copy_from_slice(node);
         }

@@ -4,7 +4,7 @@
 use super::channel::{Channel, Honest, Tamper};
 use super::commit::{Commitment, Committed, Data, Hide};
 use super::secrets::Secrets;
-use super::{Prepared, leaves};
+use super::{Prepared, leaves, pooled};
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
 use crate::extension::E;
@@ -264,7 +264,7 @@ impl Prepared {
         batch: usize,
         context: &[u8],
     ) -> Result<HiddenProof> {
-        self.prove_hidden_tampered(input, batch, context, &mut Honest)
+        pooled(|| self.prove_hidden_tampered(input, batch, context, &mut Honest))
     }
 
     pub(crate) fn prove_hidden_tampered(

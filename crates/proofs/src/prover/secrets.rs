@@ -11,15 +11,16 @@ use crate::field::F;
 use crate::hiding::{MASK_ROWS, Pads, Plan};
 use crate::merkle::{self, SALT, Tree};
 use crate::ntt::Domain;
-use crate::random::{self, Seed, Source};
+use crate::random::{self, Salts, Seed, Source};
 
 /// The masks of the commitments from outside: new for every proof, so in a tree of their own, below the leaves
 /// of the proof's own tree.
 pub(super) struct Masks {
     /// Messages, three a commitment.
     pub(super) messages: Vec<Vec<F>>,
-    /// Salt and values of each place, padded.
-    leaves: Vec<u8>,
+    /// Their code words.
+    words: Vec<Vec<F>>,
+    salts: Salts,
     tree: Tree,
 }
 
@@ -39,30 +40,30 @@ impl Masks {
             })
             .collect();
         tamper.mask_words(&mut words);
-        let salts = random::salts(seed, "mask salts", domain.size());
+        let salts = Salts::new(seed, "mask salts");
         let width = merkle::padded(SALT + 8 * messages.len());
-        let mut leaves = vec![0; domain.size() * width];
-        let pieces = leaves.par_chunks_mut(PIECE * width).enumerate();
-        let hashes = pieces.flat_map_iter(|(piece, leaves)| {
-            let first = piece * PIECE;
-            for (place, leaf) in (first..).zip(leaves.chunks_exact_mut(width)) {
-                leaf[..SALT].copy_from_slice(&salts[place * SALT..][..SALT]);
-                for (row, word) in words.iter().enumerate() {
-                    leaf[SALT + 8 * row..][..8]
-                        .copy_from_slice(&word[place].to_u64().to_le_bytes());
+        let pieces = (0..domain.size()).step_by(PIECE).collect::<Vec<_>>().into_par_iter();
+        let hashes = pieces.flat_map_iter(|first| {
+            let count = PIECE.min(domain.size() - first);
+            let mut leaves = vec![0; count * width];
+            salts.fill(first, &mut leaves, width);
+            for (row, word) in words.iter().enumerate() {
+                let values = word[first..].iter().map(|value| value.to_u64().to_le_bytes());
+                for (leaf, value) in leaves.chunks_exact_mut(width).zip(values) {
+                    leaf[SALT + 8 * row..][..8].copy_from_slice(&value);
                 }
             }
-            merkle::mask_leaves(leaves, leaves.len() / width)
+            merkle::mask_leaves(&leaves, count)
         });
         let tree = Tree::new(hashes.collect());
-        Self { messages, leaves, tree }
+        Self { messages, words, salts, tree }
     }
 
     /// One place, with the way up to the proof's own tree.
     pub(super) fn reveal(&self, place: usize, depth: u32) -> Vec<u8> {
-        let bytes = SALT + 8 * self.messages.len();
-        let leaf = &self.leaves[place * merkle::padded(bytes)..][..bytes];
-        [leaf, &self.tree.branch(place, depth).concat()].concat()
+        let values = self.words.iter().flat_map(|word| word[place].to_u64().to_le_bytes());
+        let branch = self.tree.branch(place, depth);
+        self.salts.of(place).into_iter().chain(values).chain(branch.into_flattened()).collect()
     }
 }
 
