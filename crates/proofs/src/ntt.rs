@@ -6,7 +6,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::field::{F, TWO_ADICITY};
-use crate::lanes::{self, LastButterflies};
+use crate::lanes::{self, Butterflies, Copies, LastButterflies};
 
 /// The evaluation domain of size 2^log_size and its twiddle factors.
 pub struct Domain {
@@ -74,23 +74,22 @@ impl Domain {
         if positions.is_empty() || block.len() < 2 {
             return;
         }
+        if block.len() == LastButterflies::TILE {
+            // Whole vectors cost less than leaving places out.
+            return self.evaluate_from(layer, block, filled);
+        }
         let span = block.len() / 2;
         let (below, above) = positions.split_at(positions.partition_point(|p| *p < first + span));
         let (low, high) = block.split_at_mut(span);
-        let steps = self.twiddles[layer].iter();
+        let twiddles = &self.twiddles[layer];
         if filled <= span {
             if !above.is_empty() {
-                for ((a, b), twiddle) in low.iter().zip(high.iter_mut()).zip(steps).take(filled) {
-                    *b = *a * *twiddle;
-                }
+                lanes::run(Copies { low: &low[..filled], high, twiddles });
             }
         } else {
-            for ((a, b), twiddle) in low.iter_mut().zip(high.iter_mut()).zip(steps) {
-                let difference = *a - *b;
-                *a += *b;
-                *b = difference * *twiddle;
-            }
+            lanes::run(Butterflies { values: block, twiddles });
         }
+        let (low, high) = block.split_at_mut(span);
         let filled = filled.min(span);
         self.descend(low, filled, below, first, layer + 1);
         self.descend(high, filled, above, first + span, layer + 1);
@@ -126,7 +125,12 @@ impl Domain {
     /// `filled` says how many may be non-zero.
     pub fn evaluate(&self, values: &mut [F], filled: usize) {
         assert!(values.len() == self.size(), "BUG: the buffer has the domain's size");
-        for twiddles in self.twiddles.iter() {
+        self.evaluate_from(0, values, filled);
+    }
+
+    /// The layers from number `layer` on, of whole blocks.
+    fn evaluate_from(&self, layer: usize, values: &mut [F], filled: usize) {
+        for twiddles in &self.twiddles[layer..] {
             let span = twiddles.len();
             if span == 4 && values.len() >= LastButterflies::TILE {
                 // What is not filled is zero, for which butterflies are right as well.
@@ -138,10 +142,10 @@ impl Domain {
                 // The upper half of every block is zero: its butterflies only copy and twist.
                 for block in values.chunks_exact_mut(2 * span) {
                     let (low, high) = block.split_at_mut(span);
-                    lanes::run(lanes::Copies { low: &low[..filled], high, twiddles });
+                    lanes::run(Copies { low: &low[..filled], high, twiddles });
                 }
             } else if span > 2 {
-                lanes::run(lanes::Butterflies { values, twiddles });
+                lanes::run(Butterflies { values, twiddles });
             } else {
                 for block in values.chunks_exact_mut(2 * span) {
                     let (low, high) = block.split_at_mut(span);

@@ -145,7 +145,9 @@ impl Committed {
         let (extra, below) = hide.map_or((Vec::new(), &[][..]), |hide| (hide.extra, hide.below));
         let domain = Domain::new(matrix.log_length);
         let rows = matrix.rows + extra.len();
-        let mut encoded = vec![F::ZERO; rows * length];
+        // In parallel, since the first touch of memory is what it costs.
+        let mut encoded: Vec<F> =
+            (0..rows * length).into_par_iter().with_min_len(1 << 14).map(|_| F::ZERO).collect();
         encoded.par_chunks_exact_mut(length).enumerate().for_each(|(row, word)| {
             if let Some(message) = row.checked_sub(matrix.rows).map(|row| &extra[row]) {
                 word[..message.len()].copy_from_slice(message);

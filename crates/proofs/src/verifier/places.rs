@@ -105,14 +105,26 @@ impl<'a> Tested<'a> {
     pub(crate) fn at(&self, x: F, column: &[F]) -> E {
         let (masks, pads) = column.split_at(self.plan.first_pad_row().min(column.len()));
         let [.., a, b, c, d] = masks else { return E::ZERO };
-        let powers: Vec<F> = std::iter::successors(Some(F::ONE), |power| Some(*power * x))
-            .take(self.plan.pad_columns())
-            .collect();
+        let powers = powers(x, self.plan.log_pad_columns);
         let last = powers.last().copied().unwrap_or(F::ONE);
         let rows = self.coefficients.iter().zip(pads);
         let sum: E = rows.map(|(row, value)| dot(row, &powers).scale(*value)).sum();
         sum + E(*a, *b) + E(*c, *d).scale(last)
     }
+}
+
+/// `1, x, x², …`: `2^log` of them, by doubling, so that products do not wait for each other.
+fn powers(x: F, log: usize) -> Vec<F> {
+    let (mut powers, mut next) = (vec![F::ONE], x);
+    for _ in 0..log {
+        powers.extend_from_within(..);
+        let half = powers.len() / 2;
+        for power in &mut powers[half..] {
+            *power *= next;
+        }
+        next *= next;
+    }
+    powers
 }
 
 #[allow(clippy::too_many_arguments, reason = "one comparison of everything that was sent")]
