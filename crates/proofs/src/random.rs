@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::merkle::SALT;
 
@@ -71,7 +71,7 @@ impl Source {
         self.elements(count)
     }
 
-    pub(crate) fn extension(&mut self) -> E {
-        E(self.element(), self.element())
+    pub(crate) fn extension<E: Extension>(&mut self) -> E {
+        E::from_fn(|_| self.element())
     }
 }

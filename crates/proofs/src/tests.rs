@@ -2,6 +2,26 @@
 
 #![allow(clippy::cast_sign_loss, reason = "small known numbers")]
 
+use crate::extension::Extension;
+use crate::params::Security;
+
+/// Tests over both extensions: the functions, generic over it, of a module.
+macro_rules! over_both {
+    ($($(#[$attribute:meta])? $name:ident),* $(,)?) => {
+        mod quadratic {
+            $(#[test] $(#[$attribute])? fn $name() { super::$name::<crate::extension::Quadratic>(); })*
+        }
+        mod cubic {
+            $(#[test] $(#[$attribute])? fn $name() { super::$name::<crate::extension::Cubic>(); })*
+        }
+    };
+}
+
+/// The security whose challenges are in E.
+pub(crate) fn security<E: Extension>() -> Security {
+    Security::ALL.into_iter().find(|security| security.degree() == E::DEGREE).unwrap()
+}
+
 mod cheats;
 mod hiding;
 mod honest;
