@@ -124,7 +124,7 @@ fn openings_messages(openings: usize, claims: usize) -> usize {
 }
 
 /// Claims on a proof's own columns and on the weights, at most.
-fn claims(architecture: &Architecture, batch: usize, hides_input: bool) -> usize {
+pub(crate) fn claims(architecture: &Architecture, batch: usize, hides_input: bool) -> usize {
     let reads: usize = architecture.ops().iter().map(|op| op.reads().count()).sum();
     layout::all_columns(architecture, batch, hides_input).len()
         + reads

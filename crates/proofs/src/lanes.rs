@@ -289,9 +289,11 @@ impl<E: Extension> WithSimd for FractionRound<'_, E> {
             let range = 2 * WIDTH * group..2 * WIDTH * (group + 1);
             let [pl, pr, ql, qr] = self.halves.map(|half| &half[range.clone()]);
             let weight = Wide::load(weights, 0, 1);
-            let [low_pl, low_pr, low_ql, low_qr] =
-                [pl, pr, ql, qr].map(|half| Wide::load(half, 0, 2));
-            let [up_pl, up_pr, up_ql, up_qr] = [pl, pr, ql, qr].map(|half| Wide::load(half, 1, 2));
+            // Not by `map`: a call that is not inlined loses the vectors.
+            let (low_pl, up_pl) = (Wide::load(pl, 0, 2), Wide::load(pl, 1, 2));
+            let (low_pr, up_pr) = (Wide::load(pr, 0, 2), Wide::load(pr, 1, 2));
+            let (low_ql, up_ql) = (Wide::load(ql, 0, 2), Wide::load(ql, 1, 2));
+            let (low_qr, up_qr) = (Wide::load(qr, 0, 2), Wide::load(qr, 1, 2));
             let low = term(lambda, low_pl, low_pr, low_ql, low_qr);
             let up = term(
                 lambda,

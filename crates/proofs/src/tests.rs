@@ -17,6 +17,12 @@ macro_rules! over_both {
     };
 }
 
+/// One in how many of a long list is tried: all of them in the quadratic extension. The code is the same in the
+/// cubic one.
+pub(crate) fn one_in<E: Extension>(many: usize) -> usize {
+    if E::DEGREE == 2 { 1 } else { many }
+}
+
 /// The security whose challenges are in E.
 pub(crate) fn security<E: Extension>() -> Security {
     Security::ALL.into_iter().find(|security| security.degree() == E::DEGREE).unwrap()
@@ -26,6 +32,7 @@ mod cheats;
 mod hiding;
 mod honest;
 pub(crate) mod models;
+mod profiles;
 mod registrars;
 mod simulator;
 mod statements;

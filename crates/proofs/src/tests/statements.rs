@@ -1,7 +1,7 @@
 //! One honest proof against other statements, other models and damaged bytes: all rejected.
 
 use super::models::{self, Rng};
-use super::security;
+use super::{one_in, security};
 use crate::extension::Extension;
 use crate::field::MODULUS;
 use crate::model::{Architecture, Kind};
@@ -127,7 +127,8 @@ fn damaged_proofs_are_rejected<E: Extension>() {
         assert!(!case.accepts(&proof[..rng.below(proof.len())]));
     }
     // The whole interactive part, then one byte in 41 of the columns and paths (all of them: slow test).
-    let places = (0..3000).chain((3000..proof.len()).step_by(41));
+    let step = one_in::<E>(3);
+    let places = (0..3000).step_by(step).chain((3000..proof.len()).step_by(41 * step));
     for place in places.filter(|place| *place < proof.len()) {
         let mut damaged = proof.clone();
         damaged[place] ^= 1 << (place % 8);
@@ -150,7 +151,7 @@ fn elements_have_one_encoding<E: Extension>() {
     let case = case::<E>(&models::dense(3, 2, false), 1);
     let proof = &case.proof.bytes;
     let mut tried = 0;
-    for place in (32..proof.len() - 8).step_by(8) {
+    for place in (32..proof.len() - 8).step_by(8 * one_in::<E>(4)) {
         let word = u64::from_le_bytes(proof[place..place + 8].try_into().unwrap());
         if let Some(alias) = word.checked_add(MODULUS) {
             let mut damaged = proof.clone();
@@ -159,7 +160,7 @@ fn elements_have_one_encoding<E: Extension>() {
             tried += 1;
         }
     }
-    assert!(tried > 50, "{tried} aliases");
+    assert!(tried > 50 / one_in::<E>(4), "{tried} aliases");
 }
 
 /// Random mutations of proofs and headers: no panic, no acceptance.
@@ -198,8 +199,8 @@ fn fuzz<E: Extension>(rounds: usize, seed: u64) {
     }
 }
 
-fn ten_thousand_mutations<E: Extension>() {
-    fuzz::<E>(10_000, 1);
+fn thousands_of_mutations<E: Extension>() {
+    fuzz::<E>(10_000 / one_in::<E>(4), 1);
 }
 
 fn a_million_mutations<E: Extension>() {
@@ -214,7 +215,7 @@ over_both!(
     #[ignore = "slow: one verification per byte"]
     every_byte_flip_is_rejected,
     elements_have_one_encoding,
-    ten_thousand_mutations,
+    thousands_of_mutations,
     #[ignore = "slow: a million mutations"]
     a_million_mutations,
 );
