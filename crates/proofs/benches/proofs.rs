@@ -6,7 +6,7 @@
 //! integer forward pass on the same machine, what a verifier would do without a proof;
 //! `verify_over_rerun` compares CPU times.
 //!
-//! `cargo bench -p maxwell-proofs --bench proofs [-- --smoke] [-- CASE]`
+//! `cargo bench -p maxwell-proofs --bench proofs [-- --smoke] [-- CASE] [-- --security 128]`
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -20,7 +20,8 @@ use std::time::Instant;
 
 use maxwell_proofs::freivalds::Secret;
 use maxwell_proofs::model::{Architecture, Kind, Op, OpWeights, Table, Tensor, Weights, Window};
-use maxwell_proofs::{Prepared, Statement, forward, verifier};
+use maxwell_proofs::params::Security;
+use maxwell_proofs::{Prepared, Profile, Statement, forward, verifier};
 
 /// Quotients reach from −REACH to REACH.
 const REACH: i32 = 2047;
@@ -171,35 +172,46 @@ fn best<T>(runs: u32, mut work: impl FnMut() -> T) -> (f64, f64, T) {
 }
 
 /// One line; `extra` is more JSON members.
-fn print(case: &str, what: &str, value: f64, unit: &str, target: Option<f64>, extra: &str) {
+fn print(
+    (security, case): (Security, &str),
+    what: &str,
+    value: f64,
+    unit: &str,
+    target: Option<f64>,
+    extra: &str,
+) {
+    // The targets are for 100 bits.
+    let (group, target) = match security {
+        Security::Bits100 => ("proofs", target),
+        Security::Bits128 => ("proofs128", None),
+    };
     let ok = target.is_none_or(|target| value <= target);
     let target = target.map_or("null".to_owned(), |target| format!("{target}"));
     println!(
-        "{{\"bench\":\"proofs.{case}.{what}\",\"value\":{value:.4},\"unit\":\"{unit}\",\"target\":{target},\
+        "{{\"bench\":\"{group}.{case}.{what}\",\"value\":{value:.4},\"unit\":\"{unit}\",\"target\":{target},\
          \"peer\":null,\"peer_value\":null,\"ok\":{ok}{extra}}}"
     );
 }
 
+/// Cases that are measured at 128 bits too.
+const CASES_128: [&str; 3] = ["dense_64", "mlp_784_128_64_10", "dense_1024"];
+
 /// Openings that the weights of hiding cases are registered for.
 const OPENINGS: u32 = 16;
 
-fn measure(case: &Case, smoke: bool, hiding: bool) {
+fn measure(case: &Case, security: Security, smoke: bool, hiding: bool) {
     let runs = if smoke { 1 } else { case.runs };
     let (architecture, weights) = build(case);
     let seed = [1; 32];
     let registered = || {
-        let architecture = architecture.clone();
-        if hiding {
-            Prepared::hiding(architecture, &weights, &seed, OPENINGS).unwrap()
-        } else {
-            Prepared::new(architecture, &weights).unwrap()
-        }
+        let profile = Profile::new(security, hiding.then_some(OPENINGS));
+        Prepared::registered(architecture.clone(), &weights, profile, &seed).unwrap()
     };
     // The budget of the last one is left for the runs.
     let (wall, cpu, prepared) = best(if smoke { 1 } else { 2 }, registered);
     let runs = if hiding { runs.min(OPENINGS) } else { runs };
     let name = if hiding { format!("{}.zk", case.name) } else { case.name.to_owned() };
-    let name = name.as_str();
+    let name = (security, name.as_str());
     let targets = if hiding { case.hiding } else { case.target };
     print(name, "register_ms", wall, "ms", None, &format!(",\"cpu_ms\":{cpu:.3}"));
     let mut rng = Rng(2);
@@ -235,7 +247,14 @@ fn secret_vector(smoke: bool) {
         }
     });
     let extra = format!(",\"layer_us\":{:.1}", layer * 1e3);
-    print("ffn_768_3072", "secret_vector_us", wall * 10.0, "us", Some(5.0), &extra);
+    print(
+        (Security::Bits100, "ffn_768_3072"),
+        "secret_vector_us",
+        wall * 10.0,
+        "us",
+        Some(5.0),
+        &extra,
+    );
 }
 
 fn main() {
@@ -243,15 +262,31 @@ fn main() {
     // `cargo bench` passes --bench; `cargo test` does not, and then it is as short as it can be.
     let smoke =
         words.iter().any(|word| word == "--smoke") || !words.iter().any(|word| word == "--bench");
-    let chosen = words.iter().find(|word| !word.starts_with('-'));
+    // All cases at 100 bits, and the few of `CASES_128` at 128 as well, unless asked for one security.
+    let asked = words.iter().position(|word| word == "--security").map(|place| place + 1);
+    let only = asked.map(|place| {
+        let bits = words.get(place).and_then(|word| word.parse().ok());
+        bits.and_then(Security::of_bits).expect("--security is 100 or 128")
+    });
+    let is_case =
+        |(place, word): &(usize, &String)| !word.starts_with('-') && Some(*place) != asked;
+    let chosen = words.iter().enumerate().find(is_case).map(|(_, word)| word);
     for case in cases().iter().filter(|case| chosen.is_none_or(|name| name == case.name)) {
         if !smoke || case.input.iter().product::<usize>() <= 2048 && case.name != "dense_1024" {
-            for hiding in [false, true] {
-                measure(case, smoke, hiding);
+            for security in Security::ALL {
+                let wanted = only.unwrap_or(security) == security;
+                let also = security == Security::Bits100
+                    || only.is_some()
+                    || CASES_128.contains(&case.name);
+                for hiding in [false, true] {
+                    if wanted && also {
+                        measure(case, security, smoke, hiding);
+                    }
+                }
             }
         }
     }
-    if chosen.is_none() && !smoke {
+    if chosen.is_none() && only != Some(Security::Bits128) && !smoke {
         secret_vector(smoke);
     }
 }

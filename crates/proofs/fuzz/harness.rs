@@ -1,7 +1,7 @@
 // What a fuzzed verification is, shared by `tests/hostile.rs` and the libFuzzer target.
 
 use maxwell_proofs::model::{Architecture, Kind, Op, OpWeights, Table, Tensor, Weights, Window};
-use maxwell_proofs::{Header, Prepared, ProofError, Statement, verifier};
+use maxwell_proofs::{Header, Prepared, Profile, ProofError, Statement, verifier};
 
 /// A small generator: every run is the same.
 pub(crate) struct Rng(pub(crate) u64);
@@ -64,7 +64,7 @@ pub(crate) fn verdict(input: &Input) -> Result<(), ProofError> {
     verifier::verify(&header, &statement, &input.proof)
 }
 
-/// A dense layer, a small perceptron, and a convolution with pooling and addition.
+/// A dense layer, a small perceptron, a convolution with pooling and addition, and a dense layer of 128 bits.
 pub(crate) fn cases() -> Vec<Case> {
     let dense = |n| Kind::Dense { row_axes: 0, n };
     let square = |kernel| Window { kernel: [kernel; 2], strides: [1; 2], pads: [0; 4] };
@@ -75,13 +75,14 @@ pub(crate) fn cases() -> Vec<Case> {
         (dense(3), 3),
     ];
     vec![
-        case(&[3], vec![(dense(2), 0)]),
-        case(&[5], vec![(dense(4), 0), (dense(3), 1), (dense(2), 2)]),
-        case(&[2, 4, 4], image),
+        case(Profile::Plain100, &[3], vec![(dense(2), 0)]),
+        case(Profile::Plain100, &[5], vec![(dense(4), 0), (dense(3), 1), (dense(2), 2)]),
+        case(Profile::Plain100, &[2, 4, 4], image),
+        case(Profile::Plain128, &[3], vec![(dense(2), 0)]),
     ]
 }
 
-fn case(shape: &[usize], kinds: Vec<(Kind, usize)>) -> Case {
+fn case(profile: Profile, shape: &[usize], kinds: Vec<(Kind, usize)>) -> Case {
     let mut rng = Rng(3);
     let input = Tensor { shape: shape.to_vec(), lo: -127, hi: 127 };
     let values = (-4000..=4000).map(|q: i16| q.clamp(-128, 127)).collect();
@@ -102,7 +103,7 @@ fn case(shape: &[usize], kinds: Vec<(Kind, usize)>) -> Case {
         .collect();
     let cells: usize = shape.iter().product();
     let x: Vec<i16> = (0..cells).map(|_| (rng.below(255) as i16) - 127).collect();
-    let prepared = Prepared::new(architecture, &weights).unwrap();
+    let prepared = Prepared::registered(architecture, &weights, profile, &[0; 32]).unwrap();
     let proof = prepared.prove(&x, 1, b"fuzz").unwrap();
     Case { header: prepared.header().to_bytes(), x, y: proof.output, proof: proof.bytes }
 }

@@ -5,13 +5,13 @@
 //! the same row, form a *group* with one vector of `C` values; one sum-check over the columns then brings all
 //! groups to one column point, and one combination of rows is opened there.
 
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::mle;
 use crate::params::Matrix;
 
 /// "The extension of this block is this at this point."
 #[derive(Debug, Clone)]
-pub(crate) struct Claim<V> {
+pub(crate) struct Claim<E, V> {
     /// Index of the block in its matrix.
     pub(crate) block: usize,
     /// The point, lowest coordinate first.
@@ -21,7 +21,7 @@ pub(crate) struct Claim<V> {
 }
 
 /// Claims that share a vector of columns.
-pub(crate) enum Group {
+pub(crate) enum Group<E> {
     /// Claims on blocks of at least a row with one column part: `(claim, block)` each.
     Large {
         /// The column part.
@@ -39,8 +39,8 @@ pub(crate) enum Group {
 }
 
 /// Sorts claims into groups, in order of their first claim.
-pub(crate) fn groups<V>(matrix: &Matrix, all: &[Claim<V>]) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(crate) fn groups<E: Extension, V>(matrix: &Matrix, all: &[Claim<E, V>]) -> Vec<Group<E>> {
+    let mut groups: Vec<Group<E>> = Vec::new();
     for (index, claim) in all.iter().enumerate() {
         let small = matrix.blocks[claim.block].log_size < matrix.log_columns;
         let own_row = matrix.places[claim.block].row;
@@ -64,7 +64,7 @@ pub(crate) fn groups<V>(matrix: &Matrix, all: &[Claim<V>]) -> Vec<Group> {
 }
 
 /// The point of a claim inside a row, as a point of the whole row.
-pub(crate) fn row_point<V>(matrix: &Matrix, claim: &Claim<V>) -> Vec<E> {
+pub(crate) fn row_point<E: Extension, V>(matrix: &Matrix, claim: &Claim<E, V>) -> Vec<E> {
     let offset = matrix.places[claim.block].offset;
     let high = matrix.blocks[claim.block].log_size..matrix.log_columns;
     let bit = |bit: usize| if offset >> bit & 1 == 1 { E::ONE } else { E::ZERO };
@@ -72,7 +72,11 @@ pub(crate) fn row_point<V>(matrix: &Matrix, claim: &Claim<V>) -> Vec<E> {
 }
 
 /// Row factors of a claim on a block of at least a row, times a weight: one per row that exists.
-pub(crate) fn row_factors<V>(matrix: &Matrix, claim: &Claim<V>, weight: E) -> Vec<E> {
+pub(crate) fn row_factors<E: Extension, V>(
+    matrix: &Matrix,
+    claim: &Claim<E, V>,
+    weight: E,
+) -> Vec<E> {
     let mut factors = mle::scaled_eq_table(&claim.point[matrix.log_columns..], weight);
     factors.truncate(matrix.places[claim.block].rows);
     factors
@@ -81,7 +85,12 @@ pub(crate) fn row_factors<V>(matrix: &Matrix, claim: &Claim<V>, weight: E) -> Ve
 /// Weights of the groups, powers of one challenge, and last that of the proximity row, a challenge of its own:
 /// so the combination is a line in it, and the proximity gap of a line is what it costs. With a mask the powers
 /// start at the first: weight 1 is the mask's alone, whose error could undo that of a group which had it too.
-pub(crate) fn group_weights(base: E, proximity: E, count: usize, masked: bool) -> Vec<E> {
+pub(crate) fn group_weights<E: Extension>(
+    base: E,
+    proximity: E,
+    count: usize,
+    masked: bool,
+) -> Vec<E> {
     let from = usize::from(masked);
     let mut weights = base.powers(count + from).split_off(from);
     weights.push(proximity);
@@ -90,10 +99,10 @@ pub(crate) fn group_weights(base: E, proximity: E, count: usize, masked: bool) -
 
 /// The factors of all rows in the combination that is sent: groups with weights `by_group`, claims weighted by
 /// `by_claim`, the proximity row with the last weight, and the mask, of an element a column, with weight 1.
-pub(crate) fn all_factors<V>(
+pub(crate) fn all_factors<E: Extension, V>(
     matrix: &Matrix,
-    all: &[Claim<V>],
-    groups: &[Group],
+    all: &[Claim<E, V>],
+    groups: &[Group<E>],
     by_claim: &[E],
     by_group: &[E],
     random: &[E],
@@ -103,18 +112,18 @@ pub(crate) fn all_factors<V>(
     for (factor, random) in factors.iter_mut().zip(random) {
         *factor += last * *random;
     }
-    if let [low, high, ..] = &mut factors[matrix.rows..] {
-        *low += E::ONE;
-        *high += E::X;
+    // The rows of the mask, times 1, X, …; the one behind them is in the proximity row alone.
+    for (power, factor) in factors[matrix.rows..].iter_mut().enumerate().take(E::DEGREE) {
+        *factor += E::basis(power);
     }
     factors
 }
 
 /// The factors of the rows of values in the combination of groups.
-fn combined_factors<V>(
+fn combined_factors<E: Extension, V>(
     matrix: &Matrix,
-    all: &[Claim<V>],
-    groups: &[Group],
+    all: &[Claim<E, V>],
+    groups: &[Group<E>],
     by_claim: &[E],
     by_group: &[E],
 ) -> Vec<E> {
@@ -140,6 +149,7 @@ fn combined_factors<V>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::Cubic as E;
 
     /// A group with the mask's weight could carry an error that the mask's value undoes.
     #[test]

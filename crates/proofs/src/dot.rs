@@ -1,6 +1,6 @@
 //! Inner products of elements of E with values of F, with one reduction for all terms.
 
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 
 /// A sum of products of two canonical numbers: 128 bits and a count of carries.
@@ -12,11 +12,10 @@ struct Sum {
 
 impl Sum {
     #[inline]
-    fn add(&mut self, a: F, b: F) {
+    fn plus(self, a: F, b: F) -> Self {
         let product = u128::from(a.to_u64()).wrapping_mul(u128::from(b.to_u64()));
         let (low, carry) = self.low.overflowing_add(product);
-        self.low = low;
-        self.carries = self.carries.wrapping_add(u64::from(carry));
+        Self { low, carries: self.carries.wrapping_add(u64::from(carry)) }
     }
 
     #[inline]
@@ -27,40 +26,43 @@ impl Sum {
     }
 }
 
+/// A sum for each coordinate of the factors, with `value` times a factor added.
+#[inline]
+fn plus<E: Extension>(sums: &E::Each<Sum>, factor: &E::Each<F>, value: F) -> E::Each<Sum> {
+    E::each(|index| sums[index].plus(factor[index], value))
+}
+
 /// Σ factor · value, over the shorter of the two.
 #[must_use]
-pub(crate) fn dot(factors: &[E], values: &[F]) -> E {
-    let (mut low, mut high) = (Sum::default(), Sum::default());
+pub(crate) fn dot<E: Extension>(factors: &[E], values: &[F]) -> E {
+    let mut sums = E::each(|_| Sum::default());
     for (factor, value) in factors.iter().zip(values) {
-        low.add(factor.0, *value);
-        high.add(factor.1, *value);
+        sums = plus::<E>(&sums, &factor.coordinates(), *value);
     }
-    E(low.reduced(), high.reduced())
+    E::from_fn(|index| sums[index].reduced())
 }
 
 /// Columns combined at a time.
 const TILE: usize = 64;
 
 /// `out[c] += Σ_i factors[i] · rows[i][from + c]`; rows may be shorter than that.
-pub(crate) fn combine<'a>(
+pub(crate) fn combine<'a, E: Extension>(
     rows: &(impl Iterator<Item = (&'a [F], E)> + Clone),
     from: usize,
     out: &mut [E],
 ) {
     for (tile, out) in out.chunks_mut(TILE).enumerate() {
         let from = from + tile * TILE;
-        let mut sums = [[Sum::default(); TILE]; 2];
-        let [low, high] = &mut sums;
+        let mut sums = [E::each(|_| Sum::default()); TILE];
         for (row, factor) in rows.clone() {
             let values = row.get(from..).unwrap_or_default();
-            let sums = low.iter_mut().zip(high.iter_mut()).take(out.len());
-            for ((low, high), value) in sums.zip(values) {
-                low.add(factor.0, *value);
-                high.add(factor.1, *value);
+            let factor = factor.coordinates();
+            for (sums, value) in sums.iter_mut().take(out.len()).zip(values) {
+                *sums = plus::<E>(sums, &factor, *value);
             }
         }
-        for (sum, (low, high)) in out.iter_mut().zip(low.iter().zip(high.iter())) {
-            *sum += E(low.reduced(), high.reduced());
+        for (sum, sums) in out.iter_mut().zip(sums) {
+            *sum += E::from_fn(|index| sums[index].reduced());
         }
     }
 }
@@ -68,6 +70,7 @@ pub(crate) fn combine<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::{Cubic, Quadratic};
     use crate::field::MODULUS;
     use proptest::prelude::*;
 
@@ -75,26 +78,32 @@ mod tests {
         prop_oneof![Just(MODULUS - 1), Just(0), Just(1), any::<u64>()].prop_map(F::from_u64)
     }
 
+    fn agrees<E: Extension>(values: &[[F; 4]]) -> proptest::test_runner::TestCaseResult {
+        let factors: Vec<E> = values.iter().map(|own| E::from_fn(|index| own[index])).collect();
+        let own: Vec<F> = values.iter().map(|own| own[3]).collect();
+        let expected: E = factors.iter().zip(&own).map(|(e, v)| e.scale(*v)).sum();
+        prop_assert_eq!(dot(&factors, &own), expected);
+
+        // Rows of falling length, each `own` from another place on.
+        let rows = factors.iter().enumerate().map(|(i, factor)| (&own[i..], *factor));
+        for from in [0, 1, 70] {
+            let mut out = vec![E::X; 90];
+            combine(&rows, from, &mut out);
+            for (column, found) in out.iter().enumerate() {
+                let value = |row: &[F]| row.get(from + column).copied().unwrap_or(F::ZERO);
+                let sum: E = rows.clone().map(|(row, factor)| factor.scale(value(row))).sum();
+                prop_assert_eq!(*found, E::X + sum);
+            }
+        }
+        Ok(())
+    }
+
     proptest! {
         /// Against one reduction a term; large numbers, so that carries happen.
         #[test]
-        fn agrees_with_the_field(values in proptest::collection::vec((element(), element(), element()), 0..200)) {
-            let factors: Vec<E> = values.iter().map(|(a, b, _)| E(*a, *b)).collect();
-            let own: Vec<F> = values.iter().map(|(_, _, c)| *c).collect();
-            let expected: E = factors.iter().zip(&own).map(|(e, v)| e.scale(*v)).sum();
-            prop_assert_eq!(dot(&factors, &own), expected);
-
-            // Rows of falling length, each `own` from another place on.
-            let rows = factors.iter().enumerate().map(|(i, factor)| (&own[i..], *factor));
-            for from in [0, 1, 70] {
-                let mut out = vec![E::X; 90];
-                combine(&rows, from, &mut out);
-                for (column, found) in out.iter().enumerate() {
-                    let value = |row: &[F]| row.get(from + column).copied().unwrap_or(F::ZERO);
-                    let sum: E = rows.clone().map(|(row, factor)| factor.scale(value(row))).sum();
-                    prop_assert_eq!(*found, E::X + sum);
-                }
-            }
+        fn agrees_with_the_field(values in proptest::collection::vec([element(), element(), element(), element()], 0..200)) {
+            agrees::<Quadratic>(&values)?;
+            agrees::<Cubic>(&values)?;
         }
     }
 }

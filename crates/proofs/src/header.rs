@@ -5,7 +5,7 @@ use crate::hiding;
 use crate::layout;
 use crate::merkle::Digest;
 use crate::model::{Architecture, limits};
-use crate::params::Matrix;
+use crate::params::{Matrix, Security};
 use crate::transcript::Transcript;
 
 const MAGIC: &[u8; 4] = b"MQH1";
@@ -21,34 +21,77 @@ pub enum Profile {
         /// How often the commitment to the weights may be opened.
         openings: u32,
     },
+    /// 128 bits, provable, nothing hidden.
+    Plain128,
+    /// 128 bits, provable, weights and activations hidden.
+    Hiding128 {
+        /// How often the commitment to the weights may be opened.
+        openings: u32,
+    },
 }
 
 impl Profile {
-    fn to_bytes(self) -> Vec<u8> {
-        match self {
-            Self::Plain100 => vec![1],
-            Self::Hiding100 { openings } => [&[2][..], &openings.to_le_bytes()].concat(),
+    /// The profile of a security whose weights may be opened so often; of one that hides nothing without.
+    #[must_use]
+    pub fn new(security: Security, openings: Option<u32>) -> Self {
+        match (security, openings) {
+            (Security::Bits100, None) => Self::Plain100,
+            (Security::Bits100, Some(openings)) => Self::Hiding100 { openings },
+            (Security::Bits128, None) => Self::Plain128,
+            (Security::Bits128, Some(openings)) => Self::Hiding128 { openings },
         }
+    }
+
+    fn to_bytes(self) -> Vec<u8> {
+        let code = match self {
+            Self::Plain100 => 1,
+            Self::Hiding100 { .. } => 2,
+            Self::Plain128 => 3,
+            Self::Hiding128 { .. } => 4,
+        };
+        let openings = self.openings().map(u32::to_le_bytes);
+        std::iter::once(code).chain(openings.into_iter().flatten()).collect()
     }
 
     /// Reads a profile from the front.
     fn from_bytes(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        match bytes.split_first()? {
-            (1, rest) => Some((Self::Plain100, rest)),
-            (2, rest) => {
-                let (openings, rest) = rest.split_first_chunk()?;
-                let openings = u32::from_le_bytes(*openings);
-                let allowed = (1..=hiding::OPENINGS_MAX).contains(&openings);
-                allowed.then_some((Self::Hiding100 { openings }, rest))
-            }
-            _ => None,
+        let (code, rest) = bytes.split_first()?;
+        let security = match code {
+            1 | 2 => Security::Bits100,
+            3 | 4 => Security::Bits128,
+            _ => return None,
+        };
+        if code % 2 == 1 {
+            return Some((Self::new(security, None), rest));
+        }
+        let (openings, rest) = rest.split_first_chunk()?;
+        let openings = u32::from_le_bytes(*openings);
+        let allowed = (1..=hiding::OPENINGS_MAX).contains(&openings);
+        allowed.then(|| (Self::new(security, Some(openings)), rest))
+    }
+
+    /// How likely a false statement is to be accepted, at most.
+    #[must_use]
+    pub fn security(self) -> Security {
+        match self {
+            Self::Plain100 | Self::Hiding100 { .. } => Security::Bits100,
+            Self::Plain128 | Self::Hiding128 { .. } => Security::Bits128,
+        }
+    }
+
+    /// How often the commitment to the weights may be opened; `None` of a profile that hides nothing.
+    #[must_use]
+    pub fn openings(self) -> Option<u32> {
+        match self {
+            Self::Plain100 | Self::Plain128 => None,
+            Self::Hiding100 { openings } | Self::Hiding128 { openings } => Some(openings),
         }
     }
 
     /// Whether proofs hide the weights.
     #[must_use]
     pub fn hides(self) -> bool {
-        matches!(self, Self::Hiding100 { .. })
+        self.openings().is_some()
     }
 }
 
@@ -102,20 +145,21 @@ impl Header {
 
     /// The matrix of the weight commitment.
     pub(crate) fn weight_matrix(&self) -> Matrix {
-        weight_matrix(&self.architecture)
+        weight_matrix(&self.architecture, self.profile.security())
     }
 
     /// The matrix of a proof's own commitment.
     pub(crate) fn column_matrix(&self, batch: usize) -> Matrix {
         let columns = layout::columns(&self.architecture, batch);
-        Matrix::new(&columns.iter().map(|(_, block)| *block).collect::<Vec<_>>())
+        let blocks: Vec<_> = columns.iter().map(|(_, block)| *block).collect();
+        Matrix::new(self.profile.security(), &blocks)
     }
 }
 
 /// The matrix of the weight commitment of an architecture.
-pub(crate) fn weight_matrix(architecture: &Architecture) -> Matrix {
+pub(crate) fn weight_matrix(architecture: &Architecture, security: Security) -> Matrix {
     let blocks = layout::weight_blocks(architecture);
-    Matrix::new(&blocks.iter().map(|(_, block)| *block).collect::<Vec<_>>())
+    Matrix::new(security, &blocks.iter().map(|(_, block)| *block).collect::<Vec<_>>())
 }
 
 /// What is proved: the model on these inputs gives these outputs, in this context.
@@ -199,16 +243,10 @@ pub(crate) fn check_batch(architecture: &Architecture, batch: usize) -> Result<(
 
 /// The openings of two hiding headers that may be linked: equal but for their roots.
 pub(crate) fn check_link(old: &Header, new: &Header) -> Result<u32> {
-    match old.profile {
-        Profile::Hiding100 { openings }
-            if old.profile == new.profile && old.architecture == new.architecture =>
-        {
-            Ok(openings)
-        }
-        _ => {
-            Err(ProofError::model("a link is between two hiding registrations of one architecture"))
-        }
-    }
+    let same = old.profile == new.profile && old.architecture == new.architecture;
+    old.profile.openings().filter(|_| same).ok_or_else(|| {
+        ProofError::model("a link is between two hiding registrations of one architecture")
+    })
 }
 
 /// The transcript of the proof that two headers are of the same weights.

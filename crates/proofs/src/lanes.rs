@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::{F, MODULUS};
 
 /// 2^64 mod p, and the mask of a low half.
@@ -80,74 +80,30 @@ fn reduce(low: u64, high: u64) -> u64 {
 }
 
 /// Words that are handled at once.
-const WIDTH: usize = 8;
+pub(crate) const WIDTH: usize = 8;
+/// That many.
+pub(crate) type Words = [u64; WIDTH];
 
-/// Eight elements of E, coordinate by coordinate.
-#[derive(Clone, Copy)]
-struct Wide {
-    low: [u64; WIDTH],
-    high: [u64; WIDTH],
+/// a + b mod p in each lane.
+#[inline(always)]
+pub(crate) fn add_words(a: Words, b: Words) -> Words {
+    each(a, b, add)
 }
 
-impl Wide {
-    const ZERO: Self = Self { low: [0; WIDTH], high: [0; WIDTH] };
+/// a − b mod p in each lane.
+#[inline(always)]
+pub(crate) fn subtract_words(a: Words, b: Words) -> Words {
+    each(a, b, subtract)
+}
 
-    #[inline(always)]
-    fn splat(element: E) -> Self {
-        Self { low: [element.0.to_u64(); WIDTH], high: [element.1.to_u64(); WIDTH] }
-    }
-
-    /// Every `step`-th element, from `first`.
-    #[inline(always)]
-    fn load(elements: &[E], first: usize, step: usize) -> Self {
-        let mut wide = Self::ZERO;
-        for lane in 0..WIDTH {
-            let element = elements[first + step * lane];
-            wide.low[lane] = element.0.to_u64();
-            wide.high[lane] = element.1.to_u64();
-        }
-        wide
-    }
-
-    #[inline(always)]
-    fn store(self, elements: &mut [E]) {
-        for (lane, element) in elements[..WIDTH].iter_mut().enumerate() {
-            *element = E(F::of_lane(self.low[lane]), F::of_lane(self.high[lane]));
-        }
-    }
-
-    #[inline(always)]
-    fn plus(self, other: Self) -> Self {
-        Self { low: each(self.low, other.low, add), high: each(self.high, other.high, add) }
-    }
-
-    #[inline(always)]
-    fn minus(self, other: Self) -> Self {
-        Self {
-            low: each(self.low, other.low, subtract),
-            high: each(self.high, other.high, subtract),
-        }
-    }
-
-    /// (a + bX)(c + dX) with X² = 7.
-    #[inline(always)]
-    fn times(self, other: Self) -> Self {
-        let low = each(self.low, other.low, multiply);
-        let high = each(self.high, other.high, multiply);
-        let sums = each(each(self.low, self.high, add), each(other.low, other.high, add), multiply);
-        let seven = each(high, [7; WIDTH], multiply);
-        Self { low: each(low, seven, add), high: each(each(sums, low, subtract), high, subtract) }
-    }
-
-    #[inline(always)]
-    fn sum(self) -> E {
-        let sum = |words: [u64; WIDTH]| words.into_iter().map(F::of_lane).sum();
-        E(sum(self.low), sum(self.high))
-    }
+/// a·b mod p in each lane.
+#[inline(always)]
+pub(crate) fn multiply_words(a: Words, b: Words) -> Words {
+    each(a, b, multiply)
 }
 
 #[inline(always)]
-fn each(a: [u64; WIDTH], b: [u64; WIDTH], of: impl Fn(u64, u64) -> u64) -> [u64; WIDTH] {
+fn each(a: Words, b: Words, of: impl Fn(u64, u64) -> u64) -> Words {
     let mut out = [0; WIDTH];
     for lane in 0..WIDTH {
         out[lane] = of(a[lane], b[lane]);
@@ -155,14 +111,71 @@ fn each(a: [u64; WIDTH], b: [u64; WIDTH], of: impl Fn(u64, u64) -> u64) -> [u64;
     out
 }
 
+/// Eight elements of E, coordinate by coordinate.
+#[derive(Clone, Copy)]
+struct Wide<E: Extension>(E::Each<Words>);
+
+impl<E: Extension> Wide<E> {
+    #[inline(always)]
+    fn zero() -> Self {
+        Self(E::each(|_| [0; WIDTH]))
+    }
+
+    #[inline(always)]
+    fn splat(element: E) -> Self {
+        let own = element.coordinates();
+        Self(E::each(|index| [own[index].to_u64(); WIDTH]))
+    }
+
+    /// Every `step`-th element, from `first`.
+    #[inline(always)]
+    fn load(elements: &[E], first: usize, step: usize) -> Self {
+        let mut wide = Self::zero();
+        for lane in 0..WIDTH {
+            let own = elements[first + step * lane].coordinates();
+            for index in 0..E::DEGREE {
+                wide.0[index][lane] = own[index].to_u64();
+            }
+        }
+        wide
+    }
+
+    #[inline(always)]
+    fn store(self, elements: &mut [E]) {
+        for (lane, element) in elements[..WIDTH].iter_mut().enumerate() {
+            *element = E::from_fn(|index| F::of_lane(self.0[index][lane]));
+        }
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        Self(E::each(|index| add_words(self.0[index], other.0[index])))
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        Self(E::each(|index| subtract_words(self.0[index], other.0[index])))
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        Self(E::multiply_words(&self.0, &other.0))
+    }
+
+    #[inline(always)]
+    fn sum(self) -> E {
+        E::from_fn(|index| self.0[index].into_iter().map(F::of_lane).sum())
+    }
+}
+
 /// `out[i] = values[2i] + x·(values[2i+1] − values[2i])`, for whole pairs.
-pub(crate) struct Fold<'a> {
+pub(crate) struct Fold<'a, E> {
     pub(crate) values: &'a [E],
     pub(crate) x: E,
     pub(crate) out: &'a mut [E],
 }
 
-impl WithSimd for Fold<'_> {
+impl<E: Extension> WithSimd for Fold<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -182,13 +195,13 @@ impl WithSimd for Fold<'_> {
 }
 
 /// One more variable of a table of eq: `high = low·x`, `low = low − high`.
-pub(crate) struct Expand<'a> {
+pub(crate) struct Expand<'a, E> {
     pub(crate) low: &'a mut [E],
     pub(crate) high: &'a mut [E],
     pub(crate) x: E,
 }
 
-impl WithSimd for Expand<'_> {
+impl<E: Extension> WithSimd for Expand<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -210,14 +223,14 @@ impl WithSimd for Expand<'_> {
 }
 
 /// Sums of neighbouring fractions: `(p0·q1 + p1·q0) / (q0·q1)`, for whole pairs.
-pub(crate) struct Fractions<'a> {
+pub(crate) struct Fractions<'a, E> {
     pub(crate) p: &'a [E],
     pub(crate) q: &'a [E],
     pub(crate) p_out: &'a mut [E],
     pub(crate) q_out: &'a mut [E],
 }
 
-impl WithSimd for Fractions<'_> {
+impl<E: Extension> WithSimd for Fractions<'_, E> {
     type Output = ();
 
     #[inline(always)]
@@ -247,32 +260,40 @@ impl WithSimd for Fractions<'_> {
 
 /// qr·(pl + λ·ql) + pr·ql.
 #[inline(always)]
-fn term(lambda: Wide, pl: Wide, pr: Wide, ql: Wide, qr: Wide) -> Wide {
+fn term<E: Extension>(
+    lambda: Wide<E>,
+    pl: Wide<E>,
+    pr: Wide<E>,
+    ql: Wide<E>,
+    qr: Wide<E>,
+) -> Wide<E> {
     qr.times(pl.plus(lambda.times(ql))).plus(pr.times(ql))
 }
 
 /// The sums of one round of the look-up tree over groups of eight whole pairs; see `prover/gkr.rs`.
-pub(crate) struct FractionRound<'a> {
+pub(crate) struct FractionRound<'a, E> {
     /// Even numerators, odd ones, even denominators, odd ones; two for each weight.
     pub(crate) halves: [&'a [E]; 4],
     pub(crate) weights: &'a [E],
     pub(crate) lambda: E,
 }
 
-impl WithSimd for FractionRound<'_> {
+impl<E: Extension> WithSimd for FractionRound<'_, E> {
     type Output = [E; 3];
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) -> [E; 3] {
         let lambda = Wide::splat(self.lambda);
-        let mut sums = [Wide::ZERO; 3];
+        let mut sums = [Wide::zero(); 3];
         for (group, weights) in self.weights.chunks_exact(WIDTH).enumerate() {
             let range = 2 * WIDTH * group..2 * WIDTH * (group + 1);
             let [pl, pr, ql, qr] = self.halves.map(|half| &half[range.clone()]);
             let weight = Wide::load(weights, 0, 1);
-            let [low_pl, low_pr, low_ql, low_qr] =
-                [pl, pr, ql, qr].map(|half| Wide::load(half, 0, 2));
-            let [up_pl, up_pr, up_ql, up_qr] = [pl, pr, ql, qr].map(|half| Wide::load(half, 1, 2));
+            // Not by `map`: a call that is not inlined loses the vectors.
+            let (low_pl, up_pl) = (Wide::load(pl, 0, 2), Wide::load(pl, 1, 2));
+            let (low_pr, up_pr) = (Wide::load(pr, 0, 2), Wide::load(pr, 1, 2));
+            let (low_ql, up_ql) = (Wide::load(ql, 0, 2), Wide::load(ql, 1, 2));
+            let (low_qr, up_qr) = (Wide::load(qr, 0, 2), Wide::load(qr, 1, 2));
             let low = term(lambda, low_pl, low_pr, low_ql, low_qr);
             let up = term(
                 lambda,
@@ -387,56 +408,61 @@ impl WithSimd for Copies<'_> {
     }
 }
 
-/// Σ values·limbs of four rows of 32-bit limbs, values shifted to be unsigned; see [`crate::narrow`].
-pub(crate) struct NarrowDot<'a> {
+/// Σ values·limbs of the rows of 32-bit limbs of each coordinate, values shifted to be unsigned; see
+/// [`crate::narrow`].
+pub(crate) struct NarrowDot<'a, E: Extension> {
     /// At most 2^16.
     pub(crate) values: &'a [i16],
     /// As long as `values` or longer.
-    pub(crate) limbs: [&'a [u32]; 4],
+    pub(crate) limbs: E::Each<[&'a [u32]; 2]>,
 }
 
-impl WithSimd for NarrowDot<'_> {
-    type Output = [u64; 4];
+impl<E: Extension> WithSimd for NarrowDot<'_, E> {
+    type Output = E::Each<[u64; 2]>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> [u64; 4] {
-        let mut sums = [0; 4];
-        for (sum, limbs) in sums.iter_mut().zip(self.limbs) {
-            let mut total = 0_u64;
-            for (value, limb) in self.values.iter().zip(limbs) {
-                let value = u64::from(u32::from(value.cast_unsigned() ^ 0x8000));
-                total = total.wrapping_add(value.wrapping_mul(u64::from(*limb)));
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let mut sums = E::each(|_| [0; 2]);
+        for index in 0..E::DEGREE {
+            for (sum, limbs) in sums[index].iter_mut().zip(self.limbs[index]) {
+                let mut total = 0_u64;
+                for (value, limb) in self.values.iter().zip(limbs) {
+                    let value = u64::from(u32::from(value.cast_unsigned() ^ 0x8000));
+                    total = total.wrapping_add(value.wrapping_mul(u64::from(*limb)));
+                }
+                *sum = total;
             }
-            *sum = total;
         }
         sums
     }
 }
 
 /// `sums[k][c] += limbs[k]·row[c]` for each row, values shifted to be unsigned; see [`crate::narrow`].
-pub(crate) struct NarrowRows<'a, const TILE: usize> {
+pub(crate) struct NarrowRows<'a, E: Extension, const TILE: usize> {
     /// Rows of `width` values, of which the tile from `first` on is read.
     pub(crate) rows: &'a [i16],
     pub(crate) width: usize,
     pub(crate) first: usize,
     pub(crate) tile: usize,
     /// Limbs of each row's factor.
-    pub(crate) factors: &'a [[u32; 4]],
-    pub(crate) sums: &'a mut [[u64; TILE]; 4],
+    pub(crate) factors: &'a [E::Each<[u32; 2]>],
+    pub(crate) sums: &'a mut E::Each<[[u64; TILE]; 2]>,
 }
 
-impl<const TILE: usize> WithSimd for NarrowRows<'_, TILE> {
+impl<E: Extension, const TILE: usize> WithSimd for NarrowRows<'_, E, TILE> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for (row, factor) in self.rows.chunks_exact(self.width).zip(self.factors) {
             let row = &row[self.first..self.first + self.tile];
-            for (sum, limb) in self.sums.iter_mut().zip(factor) {
-                let limb = u64::from(*limb);
-                for (sum, value) in sum.iter_mut().zip(row) {
-                    let value = u64::from(u32::from(value.cast_unsigned() ^ 0x8000));
-                    *sum = sum.wrapping_add(value.wrapping_mul(limb));
+            for (sums, limbs) in self.sums.as_mut().iter_mut().zip(factor.as_ref()) {
+                for (sum, limb) in sums.iter_mut().zip(limbs) {
+                    let limb = u64::from(*limb);
+                    for (sum, value) in sum.iter_mut().zip(row) {
+                        let value = u64::from(u32::from(value.cast_unsigned() ^ 0x8000));
+                        *sum = sum.wrapping_add(value.wrapping_mul(limb));
+                    }
                 }
             }
         }
@@ -446,6 +472,7 @@ impl<const TILE: usize> WithSimd for NarrowRows<'_, TILE> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::{Cubic, Quadratic};
     use proptest::prelude::*;
 
     fn word() -> impl Strategy<Value = u64> {
@@ -453,11 +480,47 @@ mod tests {
         prop_oneof![proptest::sample::select(corners), 0..MODULUS]
     }
 
+    /// The loops over elements against the operators, long enough to be vectors and their ends.
+    fn elements_agree<E: Extension>(words: [u64; 5]) -> proptest::test_runner::TestCaseResult {
+        let of = |shift: usize| E::from_fn(|index| F::from_u64(words[(index + shift) % 5]));
+        let (x, lambda) = (of(3), of(2));
+        let elements: Vec<E> = (0..76).map(|i| of(i % 4)).collect();
+        let mut folded = vec![E::ZERO; 19];
+        run(Fold { values: &elements[..38], x, out: &mut folded });
+        for (pair, found) in elements.chunks(2).zip(&folded) {
+            prop_assert_eq!(*found, pair[0] + x * (pair[1] - pair[0]));
+        }
+        let (mut low, mut high) = (elements[..19].to_vec(), vec![E::ZERO; 19]);
+        run(Expand { low: &mut low, high: &mut high, x });
+        let (mut p_out, mut q_out) = (vec![E::ZERO; 19], vec![E::ZERO; 19]);
+        let (p, q) = (&elements[..38], &elements[38..]);
+        run(Fractions { p, q, p_out: &mut p_out, q_out: &mut q_out });
+        for i in 0..19 {
+            let part = elements[i] * x;
+            prop_assert_eq!((low[i], high[i]), (elements[i] - part, part));
+            let sum = p[2 * i] * q[2 * i + 1] + p[2 * i + 1] * q[2 * i];
+            prop_assert_eq!((p_out[i], q_out[i]), (sum, q[2 * i] * q[2 * i + 1]));
+        }
+        let halves = [&elements[..32], &elements[1..33], &elements[2..34], &elements[44..]];
+        let weights = &elements[5..21];
+        let mut sums = [E::ZERO; 3];
+        for (i, weight) in weights.iter().enumerate() {
+            let [pl, pr, ql, qr] = halves.map(|half| half[2 * i]);
+            let [dpl, dpr, dql, dqr] = halves.map(|half| half[2 * i + 1] - half[2 * i]);
+            sums[0] += *weight * (qr * (pl + lambda * ql) + pr * ql);
+            sums[1] += *weight * (dqr * (dpl + lambda * dql) + dpr * dql);
+            sums[2] += *weight;
+        }
+        prop_assert_eq!(run(FractionRound { halves, weights, lambda }), sums);
+        Ok(())
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4000))]
         /// Differential: a lane against the field, in loops long enough to be vectors and their ends.
         #[test]
-        fn lanes_are_the_field(a in word(), b in word(), w in word(), low in any::<u64>(), high in any::<u64>()) {
+        fn lanes_are_the_field(words in [word(), word(), word(), word(), word()], low in any::<u64>(), high in any::<u64>()) {
+            let [a, b, w, ..] = words;
             let of = |x| F::from_u64(x);
             prop_assert_eq!(of(add(a, b)), of(a) + of(b));
             prop_assert_eq!(of(subtract(a, b)), of(a) - of(b));
@@ -469,37 +532,11 @@ mod tests {
             run(Butterflies { values: &mut values, twiddles: &t });
             prop_assert_eq!(&values[..19], &[of(a) + of(b); 19][..]);
             prop_assert_eq!(&values[19..], &[(of(a) - of(b)) * of(w); 19][..]);
-            let elements: Vec<E> = (0..76).map(|i| [E(of(a), of(b)), E(of(w), of(a)), E(of(b), of(w))][i % 3]).collect();
-            let mut folded = vec![E::ZERO; 19];
-            run(Fold { values: &elements[..38], x: E(of(w), of(b)), out: &mut folded });
-            for (pair, found) in elements.chunks(2).zip(&folded) {
-                prop_assert_eq!(*found, pair[0] + E(of(w), of(b)) * (pair[1] - pair[0]));
-            }
-            let (mut low, mut high) = (elements[..19].to_vec(), vec![E::ZERO; 19]);
-            run(Expand { low: &mut low, high: &mut high, x: E(of(b), of(w)) });
-            let (mut p_out, mut q_out) = (vec![E::ZERO; 19], vec![E::ZERO; 19]);
-            let (p, q) = (&elements[..38], &elements[38..]);
-            run(Fractions { p, q, p_out: &mut p_out, q_out: &mut q_out });
-            for i in 0..19 {
-                let part = elements[i] * E(of(b), of(w));
-                prop_assert_eq!((low[i], high[i]), (elements[i] - part, part));
-                let sum = p[2 * i] * q[2 * i + 1] + p[2 * i + 1] * q[2 * i];
-                prop_assert_eq!((p_out[i], q_out[i]), (sum, q[2 * i] * q[2 * i + 1]));
-            }
-            let halves = [&elements[..32], &elements[1..33], &elements[2..34], &elements[44..]];
-            let (weights, lambda) = (&elements[5..21], E(of(b), of(a)));
-            let mut sums = [E::ZERO; 3];
-            for (i, weight) in weights.iter().enumerate() {
-                let [pl, pr, ql, qr] = halves.map(|half| half[2 * i]);
-                let [dpl, dpr, dql, dqr] = halves.map(|half| half[2 * i + 1] - half[2 * i]);
-                sums[0] += *weight * (qr * (pl + lambda * ql) + pr * ql);
-                sums[1] += *weight * (dqr * (dpl + lambda * dql) + dpr * dql);
-                sums[2] += *weight;
-            }
-            prop_assert_eq!(run(FractionRound { halves, weights, lambda }), sums);
             let mut copied = vec![F::ZERO; 19];
             run(Copies { low: &x, high: &mut copied, twiddles: &t });
             prop_assert_eq!(copied, vec![of(a) * of(w); 19]);
+            elements_agree::<Quadratic>(words)?;
+            elements_agree::<Cubic>(words)?;
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Multilinear extensions. A table of 2^n values is a function of n bits, the lowest bit first: coordinate 0
 //! of a point goes with the least significant bit of the index.
 
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::lanes;
 
 /// All of eq(point, ·): entry i is Π_k (point_k if bit k of i else 1 − point_k).
 #[must_use]
-pub fn eq_table(point: &[E]) -> Vec<E> {
+pub fn eq_table<E: Extension>(point: &[E]) -> Vec<E> {
     scaled_eq_table(point, E::ONE)
 }
 
 /// [`eq_table`] times a factor.
 #[must_use]
-pub fn scaled_eq_table(point: &[E], factor: E) -> Vec<E> {
+pub fn scaled_eq_table<E: Extension>(point: &[E], factor: E) -> Vec<E> {
     let mut table = vec![E::ZERO; 1 << point.len()];
     table[0] = factor;
     for (bit, coordinate) in point.iter().enumerate() {
@@ -24,7 +24,7 @@ pub fn scaled_eq_table(point: &[E], factor: E) -> Vec<E> {
 
 /// eq(a, b) = Π (a_k b_k + (1 − a_k)(1 − b_k)). Both have the same length.
 #[must_use]
-pub fn eq(a: &[E], b: &[E]) -> E {
+pub fn eq<E: Extension>(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).fold(E::ONE, |product, (x, y)| {
         let both = *x * *y;
         product * (E::ONE - *x - *y + both + both)
@@ -33,7 +33,7 @@ pub fn eq(a: &[E], b: &[E]) -> E {
 
 /// eq of a point with the bits of an index.
 #[must_use]
-pub fn eq_index(point: &[E], index: usize) -> E {
+pub fn eq_index<E: Extension>(point: &[E], index: usize) -> E {
     point.iter().enumerate().fold(E::ONE, |product, (bit, x)| {
         product * if index >> bit & 1 == 1 { *x } else { E::ONE - *x }
     })
@@ -41,7 +41,7 @@ pub fn eq_index(point: &[E], index: usize) -> E {
 
 /// Evaluates the extension of `values`, zero beyond its end, at a point of as many coordinates as it takes.
 #[must_use]
-pub fn evaluate(values: &[E], point: &[E]) -> E {
+pub fn evaluate<E: Extension>(values: &[E], point: &[E]) -> E {
     let mut folded = values.to_vec();
     for coordinate in point {
         fold(&mut folded, *coordinate);
@@ -50,7 +50,7 @@ pub fn evaluate(values: &[E], point: &[E]) -> E {
 }
 
 /// Binds the lowest variable: `values[i] = values[2i] + x·(values[2i+1] − values[2i])`, zero beyond the end.
-pub fn fold(values: &mut Vec<E>, x: E) {
+pub fn fold<E: Extension>(values: &mut Vec<E>, x: E) {
     let mut folded = vec![E::ZERO; values.len().div_ceil(2)];
     let whole = values.len() / 2;
     lanes::run(lanes::Fold { values, x, out: &mut folded[..whole] });
@@ -63,6 +63,7 @@ pub fn fold(values: &mut Vec<E>, x: E) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::Cubic as E;
 
     #[test]
     fn definitions_agree() {

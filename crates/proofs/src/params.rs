@@ -7,11 +7,60 @@
 //! proximity gap within unique decoding (Ben-Sasson, Carmon, Ishai, Kopparty, Saraf 2020; the tensor form:
 //! Diamond, Posen 2023). Queries are drawn independently, with repetition.
 
+use crate::extension::{Cubic, Extension, Quadratic};
 use crate::layout::Block;
 
-/// Every commitment is queried until a cheat survives with at most 2^−102, so that two of them and all
-/// algebraic rounds together stay below 2^−100.
-const QUERY_BITS: u32 = 102;
+/// How likely a false statement is to be accepted, at most: 2^−100 or 2^−128, provable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Security {
+    /// 2^−100; challenges in [`Quadratic`].
+    #[default]
+    Bits100,
+    /// 2^−128; challenges in [`Cubic`].
+    Bits128,
+}
+
+impl Security {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Bits100, Self::Bits128];
+
+    /// −log2 of the error.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::Bits100 => 100,
+            Self::Bits128 => 128,
+        }
+    }
+
+    /// The security of so many bits; `None` unless there is one.
+    #[must_use]
+    pub fn of_bits(bits: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|security| security.bits() == bits)
+    }
+
+    /// Every commitment is queried until a cheat survives with at most 2^−(this), so that two of them and all
+    /// algebraic rounds together stay below 2^−[`Security::bits`]: the largest algebraic error is 2^−102 in the
+    /// quadratic extension, and nothing beside the queries in the cubic one.
+    pub(crate) const fn query_bits(self) -> u32 {
+        self.bits() + 2
+    }
+
+    /// Degree of the extension that challenges are in.
+    #[must_use]
+    pub const fn degree(self) -> usize {
+        match self {
+            Self::Bits100 => Quadratic::DEGREE,
+            Self::Bits128 => Cubic::DEGREE,
+        }
+    }
+
+    /// Bytes of an element of that extension.
+    pub(crate) const fn element_bytes(self) -> usize {
+        8 * self.degree()
+    }
+}
+
 /// log2(n / C).
 pub const LOG_BLOWUP: usize = 2;
 /// Smallest and largest row that is considered.
@@ -19,10 +68,10 @@ pub(crate) const LOG_COLUMNS: std::ops::RangeInclusive<usize> = 6..=15;
 
 /// How many independent queries a code of rate `message / length` needs.
 #[must_use]
-pub fn queries(message: usize, length: usize) -> usize {
+pub fn queries(security: Security, message: usize, length: usize) -> usize {
     assert!(message < length, "BUG: a code has redundancy");
     let survives = f64::midpoint(1.0, message as f64 / length as f64);
-    let target = 0.5_f64.powi(QUERY_BITS.cast_signed());
+    let target = 0.5_f64.powi(security.query_bits().cast_signed());
     // Products of IEEE doubles: the same count on every machine.
     let (mut count, mut product) = (0, 1.0);
     while product > target {
@@ -67,14 +116,14 @@ pub struct Matrix {
 impl Matrix {
     /// The matrix with the smallest opening.
     #[must_use]
-    pub fn new(blocks: &[Block]) -> Self {
-        let all = LOG_COLUMNS.map(|log_columns| Self::with_columns(blocks, log_columns));
-        let cost = |m: &Self| 16 * (1_usize << m.log_columns) + 8 * m.queries * m.rows;
-        all.min_by_key(cost).unwrap_or_else(|| Self::with_columns(blocks, *LOG_COLUMNS.end()))
+    pub fn new(security: Security, blocks: &[Block]) -> Self {
+        let with = |log_columns| Self::with_columns(security, blocks, log_columns);
+        let cost = |m: &Self| security.element_bytes() * m.columns() + 8 * m.queries * m.rows;
+        LOG_COLUMNS.map(with).min_by_key(cost).unwrap_or_else(|| with(*LOG_COLUMNS.end()))
     }
 
     /// The matrix whose rows have `2^log_columns` values and nothing else.
-    pub(crate) fn with_columns(blocks: &[Block], log_columns: usize) -> Self {
+    pub(crate) fn with_columns(security: Security, blocks: &[Block], log_columns: usize) -> Self {
         let mut order: Vec<usize> = (0..blocks.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(blocks[*index].log_size));
         let mut places = vec![Place { row: 0, rows: 0, offset: 0 }; blocks.len()];
@@ -93,7 +142,7 @@ impl Matrix {
                 used = (used + (1 << block.log_size)) % (1 << log_columns);
             }
         }
-        let queries = queries(1 << log_columns, 1 << (log_columns + LOG_BLOWUP));
+        let queries = queries(security, 1 << log_columns, 1 << (log_columns + LOG_BLOWUP));
         Self {
             log_columns,
             rows,
@@ -131,8 +180,10 @@ mod tests {
 
     #[test]
     fn query_counts_match_the_formula() {
-        assert_eq!(queries(1, 4), 151); // 102 / log2(8/5) = 150.4
-        assert_eq!(queries(1, 8), 123); // 102 / log2(16/9) = 122.9
+        assert_eq!(queries(Security::Bits100, 1, 4), 151); // 102 / log2(8/5) = 150.4
+        assert_eq!(queries(Security::Bits100, 1, 8), 123); // 102 / log2(16/9) = 122.9
+        assert_eq!(queries(Security::Bits128, 1, 4), 192); // 130 / log2(8/5) = 191.7
+        assert_eq!(queries(Security::Bits128, 1, 8), 157); // 130 / log2(16/9) = 156.6
     }
 
     /// No two blocks share a cell, and small blocks are aligned to their size.
@@ -144,7 +195,7 @@ mod tests {
             .map(|(log_size, active)| Block { log_size: *log_size, active: *active })
             .collect();
         for log_columns in LOG_COLUMNS {
-            let matrix = Matrix::with_columns(&blocks, log_columns);
+            let matrix = Matrix::with_columns(Security::Bits128, &blocks, log_columns);
             let mut taken = vec![false; matrix.rows << log_columns];
             for (block, place) in blocks.iter().zip(&matrix.places) {
                 assert_eq!(place.offset % (1 << block.log_size.min(log_columns)), 0);

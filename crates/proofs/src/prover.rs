@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicU32;
 
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::{Cubic, Extension, Quadratic};
 use crate::field::F;
 use crate::forward::{self, Packed, Trace};
 use crate::header::{self, Header, Profile, Statement};
@@ -27,6 +27,7 @@ use crate::hiding::{OPENINGS_MAX, Plan, weight_matrix};
 use crate::layout::{self, Column, WeightBlock};
 use crate::mle;
 use crate::model::{Architecture, Weights, check_bounds};
+use crate::params::Security;
 use crate::random::Seed;
 use crate::transcript::Transcript;
 
@@ -44,9 +45,9 @@ pub struct Prepared {
 }
 
 /// Claims that the openings must prove.
-struct Claims {
-    columns: Vec<Claim<E>>,
-    weights: Vec<Claim<E>>,
+struct Claims<E> {
+    columns: Vec<Claim<E, E>>,
+    weights: Vec<Claim<E, E>>,
 }
 
 /// What proving gives.
@@ -63,7 +64,8 @@ fn pooled<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 }
 
 impl Prepared {
-    /// Registers a model: checks its static bound and commits to its weights.
+    /// Registers a model that hides nothing, for proofs of 100 bits: checks its static bound and commits to its
+    /// weights.
     ///
     /// # Errors
     /// [`crate::ProofError::InvalidModel`] when a bound is broken.
@@ -71,34 +73,41 @@ impl Prepared {
         Self::registered(architecture, weights, Profile::Plain100, &[0; 32])
     }
 
-    /// Registers a model whose weights stay hidden for as many proofs as `openings` says.
-    ///
-    /// `seed` is 32 secret, fresh random bytes. Whoever knows them and the weights can register the same
-    /// model again, with the same header; with another seed it has another header. No two commitments
-    /// may share a seed unless they are the same one.
+    /// Registers a model whose weights stay hidden for as many proofs of 100 bits as `openings` says; `seed` as
+    /// in [`Prepared::registered`].
     ///
     /// # Errors
-    /// [`crate::ProofError::InvalidModel`] when a bound is broken, or `openings` is not 1 to
-    /// [`crate::hiding::OPENINGS_MAX`].
+    /// As [`Prepared::registered`].
     pub fn hiding(
         architecture: Architecture,
         weights: &Weights,
         seed: &Seed,
         openings: u32,
     ) -> Result<Self> {
-        if !(1..=OPENINGS_MAX).contains(&openings) {
-            let text = format!("1 to {OPENINGS_MAX} openings, not {openings}");
-            return Err(ProofError::InvalidModel(text));
-        }
         Self::registered(architecture, weights, Profile::Hiding100 { openings }, seed)
     }
 
-    fn registered(
+    /// Registers a model under any profile.
+    ///
+    /// `seed`, which nothing but a hiding profile uses, is 32 secret, fresh random bytes. Whoever knows them and
+    /// the weights can register the same model again, with the same header; with another seed it has another
+    /// header. No two commitments may share a seed unless they are the same one.
+    ///
+    /// # Errors
+    /// [`crate::ProofError::InvalidModel`] when a bound is broken, or a hiding profile's openings are not 1 to
+    /// [`crate::hiding::OPENINGS_MAX`].
+    pub fn registered(
         architecture: Architecture,
         weights: &Weights,
         profile: Profile,
         seed: &Seed,
     ) -> Result<Self> {
+        if let Some(openings) = profile.openings()
+            && !(1..=OPENINGS_MAX).contains(&openings)
+        {
+            let text = format!("1 to {OPENINGS_MAX} openings, not {openings}");
+            return Err(ProofError::InvalidModel(text));
+        }
         check_bounds(&architecture, weights)?;
         let packed = forward::pack(&architecture, weights);
         Ok(pooled(|| Self::commit(architecture, packed, profile, seed)))
@@ -123,18 +132,19 @@ impl Prepared {
                 (*name, data)
             })
             .unzip();
-        let (matrix, hide) = match profile {
-            Profile::Plain100 => (Some(header::weight_matrix(&architecture)), None),
-            Profile::Hiding100 { openings } => {
-                let matrix = weight_matrix(&architecture, openings);
+        let security = profile.security();
+        let (matrix, hide) = match profile.openings() {
+            None => (Some(header::weight_matrix(&architecture, security)), None),
+            Some(openings) => {
+                let matrix = weight_matrix(security, &architecture, openings);
                 let hide = Hide { seed, label: "weights", extra: Vec::new(), below: &[] };
                 let hide = matrix.is_some().then_some(hide);
                 (matrix, hide)
             }
         };
         // A model without weights commits to an empty matrix.
-        let matrix = matrix.unwrap_or_else(|| header::weight_matrix(&architecture));
-        let weights = Committed::new(matrix, data, hide, &mut Honest);
+        let matrix = matrix.unwrap_or_else(|| header::weight_matrix(&architecture, security));
+        let weights = Committed::new::<Quadratic>(matrix, data, hide, &mut Honest);
         let header = Header { architecture, profile, weight_root: weights.root() };
         Self { header, packed, weights, blocks, opened: AtomicU32::new(0) }
     }
@@ -172,27 +182,43 @@ impl Prepared {
     /// # Errors
     /// [`crate::ProofError::InvalidData`] when the input does not fit.
     pub fn prove(&self, input: &[i16], batch: usize, context: &[u8]) -> Result<Proof> {
-        pooled(|| self.prove_tampered(input, batch, context, &mut Honest))
+        pooled(|| match self.header.profile.security() {
+            Security::Bits100 => {
+                self.prove_tampered::<Quadratic>(input, batch, context, &mut Honest)
+            }
+            Security::Bits128 => self.prove_tampered::<Cubic>(input, batch, context, &mut Honest),
+        })
+    }
+
+    /// The security of this model, whose challenges must be in E.
+    fn security<E: Extension>(&self) -> Security {
+        let security = self.header.profile.security();
+        assert!(
+            security.degree() == E::DEGREE,
+            "BUG: challenges in an extension of another degree"
+        );
+        security
     }
 
     /// Proves as [`Prepared::prove`] does, with a malicious prover's hands in it.
-    pub(crate) fn prove_tampered(
+    pub(crate) fn prove_tampered<E: Extension>(
         &self,
         input: &[i16],
         batch: usize,
         context: &[u8],
-        tamper: &mut dyn Tamper,
+        tamper: &mut dyn Tamper<E>,
     ) -> Result<Proof> {
         let mut trace = self.trace(input, batch)?;
         tamper.trace(&mut trace);
         let output = self.output(&trace, batch);
         let statement = Statement { batch, input, output: &output, context };
         let transcript = statement.transcript(&self.header.digest());
-        let bytes = match self.header.profile {
-            Profile::Plain100 => self.prove_plain(&trace, batch, transcript, tamper),
-            Profile::Hiding100 { openings } => {
+        let security = self.security::<E>();
+        let bytes = match self.header.profile.openings() {
+            None => self.prove_plain(&trace, batch, transcript, tamper),
+            Some(openings) => {
                 self.spend(openings)?;
-                let plan = Plan::new(&self.header.architecture, batch, openings, false)?;
+                let plan = Plan::new(security, &self.header.architecture, batch, openings, false)?;
                 hiding::prove(self, &plan, &trace, &statement, None, transcript, tamper)?
             }
         };
@@ -206,12 +232,20 @@ impl Prepared {
     /// [`ProofError::InvalidModel`] when the two differ in anything but the weights' commitment, or do not
     /// hide; [`ProofError::BudgetSpent`] when an opening is missing.
     pub fn link(&self, newer: &Self) -> Result<Vec<u8>> {
-        pooled(|| self.link_tampered(newer, &mut Honest))
+        pooled(|| match self.header.profile.security() {
+            Security::Bits100 => self.link_tampered::<Quadratic>(newer, &mut Honest),
+            Security::Bits128 => self.link_tampered::<Cubic>(newer, &mut Honest),
+        })
     }
 
-    pub(crate) fn link_tampered(&self, newer: &Self, tamper: &mut dyn Tamper) -> Result<Vec<u8>> {
+    pub(crate) fn link_tampered<E: Extension>(
+        &self,
+        newer: &Self,
+        tamper: &mut dyn Tamper<E>,
+    ) -> Result<Vec<u8>> {
         let openings = header::check_link(&self.header, &newer.header)?;
-        let Some(plan) = Plan::link(&self.header.architecture, openings)? else {
+        let Some(plan) = Plan::link(self.security::<E>(), &self.header.architecture, openings)?
+        else {
             return Ok(Vec::new());
         };
         let weights = |own: &Self| -> Vec<_> {
@@ -226,12 +260,12 @@ impl Prepared {
         hiding::link(self, newer, &plan, transcript, tamper)
     }
 
-    fn prove_plain(
+    fn prove_plain<E: Extension>(
         &self,
         trace: &Trace,
         batch: usize,
         transcript: Transcript,
-        tamper: &mut dyn Tamper,
+        tamper: &mut dyn Tamper<E>,
     ) -> Vec<u8> {
         let columns = layout::columns(&self.header.architecture, batch);
         let data = columns.iter().map(|(column, _)| leaves::column(trace, *column)).collect();
@@ -252,20 +286,20 @@ impl Prepared {
     }
 
     /// Everything between the commitment and the openings.
-    fn converse(
+    fn converse<E: Extension>(
         &self,
-        channel: &mut Channel<'_>,
+        channel: &mut Channel<'_, E>,
         trace: &Trace,
         batch: usize,
         hides_input: bool,
-    ) -> Claims {
+    ) -> Claims<E> {
         let architecture = &self.header.architecture;
         let columns = layout::all_columns(architecture, batch, hides_input);
         let folding = channel.challenge();
         let alpha = channel.challenge();
         let (level, depth) = leaves::level(architecture, trace, batch, folding, alpha);
         let point = gkr::prove(channel, level, depth);
-        let mut column_claims: Vec<Claim<E>> = Vec::with_capacity(columns.len());
+        let mut column_claims: Vec<Claim<E, E>> = Vec::with_capacity(columns.len());
         for (block, (column, shape)) in columns.iter().enumerate() {
             let point = point[..shape.log_size].to_vec();
             let value = leaves::evaluate(trace, *column, &point);
@@ -274,7 +308,7 @@ impl Prepared {
         channel.send("look-up columns", column_claims.iter().map(|claim| claim.value).collect());
 
         let context = layers::Context { prepared: self, trace, batch };
-        let mut claims = layers::Claims::default();
+        let mut claims = layers::Claims { tensors: Vec::new(), weights: Vec::new() };
         for index in 0..architecture.ops().len() {
             let log = layout::tensor_log(&architecture.tensors()[index + 1], batch);
             layers::prove(channel, &context, index, &point[..log], &mut claims);
@@ -292,9 +326,9 @@ impl Prepared {
 
     /// The committed output equals the public one in every real cell: a sum-check of eq(random, ·), cut to the
     /// real cells, times the output.
-    fn bind_output(
+    fn bind_output<E: Extension>(
         &self,
-        channel: &mut Channel<'_>,
+        channel: &mut Channel<'_, E>,
         trace: &Trace,
         batch: usize,
     ) -> (usize, Vec<E>, E) {

@@ -1,6 +1,6 @@
 //! Randomness of the hiding mode: BLAKE3 as a stream, keyed with 32 secret bytes, one stream a label.
 
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::merkle::SALT;
 
@@ -90,7 +90,7 @@ impl Source {
         self.elements(count)
     }
 
-    pub(crate) fn extension(&mut self) -> E {
-        E(self.element(), self.element())
+    pub(crate) fn extension<E: Extension>(&mut self) -> E {
+        E::from_fn(|_| self.element())
     }
 }

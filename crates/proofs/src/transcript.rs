@@ -5,7 +5,7 @@
 //! algebraic one: no proved model contains it, which is what the attack of Khovratovich, Rothblum and
 //! Soukhanov (2025) on Fiat–Shamir'd GKR needs.
 
-use crate::extension::E;
+use crate::extension::{self, Extension};
 use crate::field::F;
 
 /// The running transcript of one proof.
@@ -45,9 +45,8 @@ impl Transcript {
     }
 
     /// Takes field elements in.
-    pub fn absorb_elements(&mut self, label: &str, elements: &[E]) {
-        let bytes: Vec<u8> = elements.iter().flat_map(|element| element.to_bytes()).collect();
-        self.absorb(label, &bytes);
+    pub fn absorb_elements<E: Extension>(&mut self, label: &str, elements: &[E]) {
+        self.absorb(label, &extension::to_bytes(elements));
     }
 
     /// Advances the chain over everything pending and opens a stream of pseudo-random bytes.
@@ -64,12 +63,12 @@ impl Transcript {
     }
 
     /// A uniform challenge in E that depends on everything absorbed so far.
-    pub fn challenge(&mut self) -> E {
+    pub fn challenge<E: Extension>(&mut self) -> E {
         element(&mut self.squeeze())
     }
 
     /// Several independent challenges.
-    pub fn challenges(&mut self, count: usize) -> Vec<E> {
+    pub fn challenges<E: Extension>(&mut self, count: usize) -> Vec<E> {
         let mut stream = self.squeeze();
         (0..count).map(|_| element(&mut stream)).collect()
     }
@@ -92,18 +91,18 @@ impl Transcript {
 }
 
 /// 128 bits modulo p per coordinate: within a factor 1 ± 2^−64 of uniform.
-fn element(stream: &mut blake3::OutputReader) -> E {
-    let mut coordinate = || {
+fn element<E: Extension>(stream: &mut blake3::OutputReader) -> E {
+    E::from_fn(|_| {
         let mut bytes = [0; 16];
         stream.fill(&mut bytes);
         F::from_u128(u128::from_le_bytes(bytes))
-    };
-    E(coordinate(), coordinate())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::Cubic as E;
 
     fn after(messages: &[(&str, &[u8])]) -> E {
         let mut transcript = Transcript::new("test");
@@ -131,7 +130,7 @@ mod tests {
     #[test]
     fn challenges_chain() {
         let mut transcript = Transcript::new("test");
-        let first = transcript.challenge();
+        let first: E = transcript.challenge();
         assert_ne!(first, transcript.challenge());
         assert_ne!(first, Transcript::new("other").challenge());
         let positions = transcript.positions(148, 9);

@@ -28,11 +28,12 @@ pub(crate) use places::Tested;
 
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::{Cubic, Extension, Quadratic};
 use crate::forward;
-use crate::header::{self, Header, Profile, Statement};
+use crate::header::{self, Header, Statement};
 use crate::layout::{self, Column};
 use crate::merkle::Digest;
+use crate::params::Security;
 use crate::transcript::Transcript;
 
 /// Checks a proof.
@@ -53,19 +54,34 @@ pub(crate) fn verify_with(
     transcript: Transcript,
     proof: &[u8],
 ) -> Result<()> {
-    match (header.profile, hidden_input) {
-        (Profile::Plain100, None) => plain(header, statement, transcript, proof),
-        (Profile::Plain100, Some(_)) => {
+    match header.profile.security() {
+        Security::Bits100 => {
+            verify_in::<Quadratic>(header, statement, hidden_input, transcript, proof)
+        }
+        Security::Bits128 => verify_in::<Cubic>(header, statement, hidden_input, transcript, proof),
+    }
+}
+
+fn verify_in<E: Extension>(
+    header: &Header,
+    statement: &Statement<'_>,
+    hidden_input: Option<&Digest>,
+    transcript: Transcript,
+    proof: &[u8],
+) -> Result<()> {
+    match (header.profile.openings(), hidden_input) {
+        (None, None) => plain::<E>(header, statement, transcript, proof),
+        (None, Some(_)) => {
             Err(ProofError::InvalidData("a model that hides nothing hides no input".into()))
         }
-        (Profile::Hiding100 { openings }, input) => {
-            hiding::verify(header, statement, input, openings, transcript, proof)
+        (Some(openings), input) => {
+            hiding::verify::<E>(header, statement, input, openings, transcript, proof)
         }
     }
 }
 
 /// Checks a proof that hides nothing.
-fn plain(
+fn plain<E: Extension>(
     header: &Header,
     statement: &Statement<'_>,
     transcript: Transcript,
@@ -77,7 +93,7 @@ fn plain(
     let output = forward::padded(architecture.output(), batch, statement.output)?;
     let mut reader = Reader::new(transcript, proof);
     let root = reader.receive_digest("columns root")?;
-    let all = converse(&mut reader, header, batch, false, &output)?;
+    let all = converse::<E, _>(&mut reader, header, batch, false, &output)?;
     let found = all.with_input(&mut reader, header, batch, Some(&input))?;
     header.column_matrix(batch).verify(&mut reader, &root, &found.columns)?;
     if !found.weights.is_empty() {
@@ -112,30 +128,35 @@ pub fn verify_hidden_input(
 pub fn verify_link(old: &Header, new: &Header, proof: &[u8]) -> Result<()> {
     let openings = header::check_link(old, new)?;
     let transcript = header::link_transcript(old, new);
-    hiding::verify_link(old, new, openings, transcript, proof)
+    match old.profile.security() {
+        Security::Bits100 => {
+            hiding::verify_link::<Quadratic>(old, new, openings, transcript, proof)
+        }
+        Security::Bits128 => hiding::verify_link::<Cubic>(old, new, openings, transcript, proof),
+    }
 }
 
 /// The claims that remain for the openings.
-struct Found<V> {
-    columns: Vec<Claim<V>>,
-    weights: Vec<Claim<V>>,
+struct Found<E, V> {
+    columns: Vec<Claim<E, V>>,
+    weights: Vec<Claim<E, V>>,
 }
 
 /// The claims that remain after everything but the openings.
-struct All<V> {
-    found: Found<V>,
+struct All<E, V> {
+    found: Found<E, V>,
     tensors: Vec<(usize, Vec<E>, V)>,
 }
 
-impl<V: Value> All<V> {
+impl<E: Extension, V: Value<E>> All<E, V> {
     /// Checks the claims on the public input, and makes those on other tensors claims on columns.
-    fn with_input<C: Channel<Value = V>>(
+    fn with_input<C: Channel<E, Value = V>>(
         self,
         channel: &mut C,
         header: &Header,
         batch: usize,
         input: Option<&[i16]>,
-    ) -> Result<Found<V>> {
+    ) -> Result<Found<E, V>> {
         let mut found = self.found;
         for (tensor, point, value) in self.tensors {
             if let Some(op) = tensor.checked_sub(1) {
@@ -155,13 +176,13 @@ impl<V: Value> All<V> {
 }
 
 /// Everything between the commitment and the openings.
-fn converse<C: Channel>(
+fn converse<E: Extension, C: Channel<E>>(
     channel: &mut C,
     header: &Header,
     batch: usize,
     hides_input: bool,
     output: &[i16],
-) -> Result<All<C::Value>> {
+) -> Result<All<E, C::Value>> {
     let architecture = &header.architecture;
     let folding = channel.challenge();
     let alpha = channel.challenge();

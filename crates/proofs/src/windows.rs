@@ -1,6 +1,6 @@
 //! How a window (convolution, pooling) moves claims from output to input positions, along one side.
 
-use crate::extension::E;
+use crate::extension::Extension;
 
 /// One side of a window over an image.
 #[derive(Clone, Copy)]
@@ -20,7 +20,11 @@ pub(crate) struct Side {
 impl Side {
     /// `A(h) = Σ over output positions o and kernel places i with o·stride + i − before = h of
     /// positions[o]·kernel[i]`, for every real input place h.
-    pub(crate) fn spread(self, positions: &[E], kernel: impl Fn(usize) -> E) -> Vec<E> {
+    pub(crate) fn spread<E: Extension>(
+        self,
+        positions: &[E],
+        kernel: impl Fn(usize) -> E,
+    ) -> Vec<E> {
         let mut spread = vec![E::ZERO; self.length];
         for (output, weight) in positions.iter().enumerate().take(self.positions) {
             for place in 0..self.kernel {
@@ -47,7 +51,7 @@ pub(crate) fn sides(window: &crate::model::Window, input: &[usize], output: &[us
 
 impl Side {
     /// Input places that kernel place `i` meets, each with the weight of its output position.
-    pub(crate) fn at(self, positions: &[E], i: usize) -> Vec<(usize, E)> {
+    pub(crate) fn at<E: Extension>(self, positions: &[E], i: usize) -> Vec<(usize, E)> {
         let meets = |(output, weight): (usize, &E)| {
             let input = (output * self.stride + i).checked_sub(self.before)?;
             (input < self.length).then_some((input, *weight))

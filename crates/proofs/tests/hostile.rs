@@ -83,7 +83,7 @@ fn fuzz(rounds: usize, seed: u64) {
     }
 }
 
-/// 4,000 inputs over three models.
+/// 4,000 inputs over four models.
 #[test]
 fn hostile_inputs_are_rejected_within_memory() {
     fuzz(4_000, 1);

@@ -1,12 +1,12 @@
 //! The prover's end of the (non-interactive) conversation: every message goes into the transcript the moment
 //! it is sent, so none can be forgotten.
 
-use crate::extension::E;
+use crate::extension::{self, Extension};
 use crate::transcript::Transcript;
 
 /// What a test may do to a proof while it is made: the malicious prover of the soundness tests. Every method
 /// does nothing by default.
-pub(crate) trait Tamper: Sync {
+pub(crate) trait Tamper<E>: Sync {
     /// Changes the witness before it is committed.
     fn trace(&mut self, _trace: &mut crate::forward::Trace) {}
     /// Changes message number `nth` (counted from 0 per proof) before it is sent and hashed.
@@ -39,24 +39,24 @@ pub(crate) trait Tamper: Sync {
 
 /// The honest prover.
 pub(crate) struct Honest;
-impl Tamper for Honest {
+impl<E> Tamper<E> for Honest {
     fn is_honest(&self) -> bool {
         true
     }
 }
 
 /// Collects the proof.
-pub(crate) struct Channel<'a> {
+pub(crate) struct Channel<'a, E> {
     pub(crate) transcript: Transcript,
-    pub(crate) tamper: &'a mut dyn Tamper,
+    pub(crate) tamper: &'a mut dyn Tamper<E>,
     pub(crate) proof: Vec<u8>,
     sent: usize,
     /// What hides messages, in their order; `None` when nothing is hidden.
     pads: Option<std::vec::IntoIter<E>>,
 }
 
-impl<'a> Channel<'a> {
-    pub(crate) fn new(transcript: Transcript, tamper: &'a mut dyn Tamper) -> Self {
+impl<'a, E: Extension> Channel<'a, E> {
+    pub(crate) fn new(transcript: Transcript, tamper: &'a mut dyn Tamper<E>) -> Self {
         Self { transcript, tamper, proof: Vec::new(), sent: 0, pads: None }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Channel<'a> {
         self.tamper.message(label, self.sent, &mut elements);
         self.sent += 1;
         self.transcript.absorb_elements(label, &elements);
-        self.proof.extend(elements.iter().flat_map(|element| element.to_bytes()));
+        self.proof.extend(extension::to_bytes(&elements));
     }
 
     /// Sends bytes that are hashed.

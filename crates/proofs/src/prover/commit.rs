@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::channel::{Channel, Tamper};
 use crate::claims::Claim;
 use crate::dot;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::merkle::{self, Digest, Tree};
 use crate::narrow;
@@ -59,7 +59,7 @@ enum Part<'a> {
 
 impl Part<'_> {
     /// `out += Σ_i factors[i]·row i`, rows of `out.len()` values.
-    fn combine(&self, factors: &[E], out: &mut [E]) {
+    fn combine<E: Extension>(&self, factors: &[E], out: &mut [E]) {
         let width = out.len();
         match self {
             Self::Narrow(values) => narrow::combine_rows(values, width, factors, out),
@@ -80,9 +80,14 @@ pub(crate) trait Commitment {
     /// What the verifier holds.
     fn root(&self) -> merkle::Digest;
     /// Argues all claims about its blocks, up to what is left to be compared at random places.
-    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>], masks: &[Vec<F>]);
+    fn open<E: Extension>(
+        &self,
+        channel: &mut Channel<'_, E>,
+        claims: &[Claim<E, E>],
+        masks: &[Vec<F>],
+    );
     /// Shows what it is at these places.
-    fn reveal(&self, channel: &mut Channel<'_>, positions: &[usize]);
+    fn reveal<E: Extension>(&self, channel: &mut Channel<'_, E>, positions: &[usize]);
 }
 
 /// A matrix with its code words and tree.
@@ -119,11 +124,11 @@ const PIECE: usize = 64;
 
 impl Committed {
     /// Commits to blocks in the order of the matrix.
-    pub(crate) fn new(
+    pub(crate) fn new<E>(
         matrix: Matrix,
         mut blocks: Vec<Data>,
         hide: Option<Hide<'_>>,
-        tamper: &mut dyn Tamper,
+        tamper: &mut dyn Tamper<E>,
     ) -> Self {
         for (index, data) in blocks.iter_mut().enumerate() {
             // Blocks of at least a row are held as whole rows, so that combinations see whole rows.
@@ -174,7 +179,7 @@ impl Committed {
     }
 
     /// `Σ_b Σ_i factors_b[i]·row_i of block b` over blocks of at least a row, one factor per row.
-    pub(crate) fn combine_blocks(&self, jobs: &[(usize, Vec<E>)]) -> Vec<E> {
+    pub(crate) fn combine_blocks<E: Extension>(&self, jobs: &[(usize, Vec<E>)]) -> Vec<E> {
         let columns = self.matrix.columns();
         let pieces: Vec<(usize, usize, &[E])> = jobs
             .iter()
@@ -198,7 +203,7 @@ impl Committed {
 
     /// `Σ_i factors[i]·row_i` over all rows, without the random coefficients; `extra` are the messages of the
     /// rows behind those of values.
-    pub(crate) fn combine_all(&self, factors: &[E], extra: &[Vec<F>]) -> Vec<E> {
+    pub(crate) fn combine_all<E: Extension>(&self, factors: &[E], extra: &[Vec<F>]) -> Vec<E> {
         let (factors, behind) = factors.split_at(self.matrix.rows);
         let large = |index: &usize| self.matrix.blocks[*index].log_size >= self.matrix.log_columns;
         let jobs: Vec<(usize, Vec<E>)> = (0..self.blocks.len())
@@ -225,7 +230,7 @@ impl Committed {
     }
 
     /// The same combination of the random coefficients alone.
-    pub(crate) fn combine_random(&self, factors: &[E], extra: &[Vec<F>]) -> Vec<E> {
+    pub(crate) fn combine_random<E: Extension>(&self, factors: &[E], extra: &[Vec<F>]) -> Vec<E> {
         let width = self.matrix.random();
         let (factors, behind) = factors.split_at(self.matrix.rows);
         let mut out = vec![E::ZERO; width];
@@ -281,7 +286,7 @@ fn hash_strip(
 }
 
 /// Adds one vector to another.
-pub(crate) fn add(out: &mut [E], other: &[E]) {
+pub(crate) fn add<E: Extension>(out: &mut [E], other: &[E]) {
     for (sum, value) in out.iter_mut().zip(other) {
         *sum += *value;
     }

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::channel::Channel;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::lanes;
 use crate::mle;
 
@@ -16,12 +16,12 @@ use crate::mle;
 const PARALLEL: usize = 1 << 11;
 
 /// Numerators and denominators of one level.
-pub(crate) struct Level {
+pub(crate) struct Level<E> {
     pub(crate) p: Vec<E>,
     pub(crate) q: Vec<E>,
 }
 
-impl Level {
+impl<E: Extension> Level<E> {
     /// The level above: sums of neighbouring fractions.
     fn above(&self) -> Self {
         let count = self.p.len().div_ceil(2);
@@ -41,15 +41,15 @@ impl Level {
 }
 
 /// The four halves of a level: even (left) and odd (right) numerators and denominators.
-struct Halves {
+struct Halves<E> {
     pl: Vec<E>,
     pr: Vec<E>,
     ql: Vec<E>,
     qr: Vec<E>,
 }
 
-impl Halves {
-    fn of(level: &Level) -> Self {
+impl<E: Extension> Halves<E> {
+    fn of(level: &Level<E>) -> Self {
         let split = |values: &[E], tail: E| -> (Vec<E>, Vec<E>) {
             let right = |pair: &[E]| pair.get(1).copied().unwrap_or(tail);
             values.chunks(2).map(|pair| (pair[0], right(pair))).unzip()
@@ -117,7 +117,11 @@ impl Halves {
 
 /// Proves that the fractions of the leaves, padded with 0/1 to 2^`depth`, sum to zero. Returns the point at
 /// which the leaves' numerators and denominators are claimed.
-pub(crate) fn prove(channel: &mut Channel<'_>, leaves: Level, depth: usize) -> Vec<E> {
+pub(crate) fn prove<E: Extension>(
+    channel: &mut Channel<'_, E>,
+    leaves: Level<E>,
+    depth: usize,
+) -> Vec<E> {
     let mut levels = vec![leaves];
     for _ in 1..depth {
         let above = levels[levels.len() - 1].above();
@@ -132,7 +136,7 @@ pub(crate) fn prove(channel: &mut Channel<'_>, leaves: Level, depth: usize) -> V
 }
 
 /// One layer: from a claim at `point` to a claim at a point with one more coordinate.
-fn layer(channel: &mut Channel<'_>, mut halves: Halves, point: &[E]) -> Vec<E> {
+fn layer<E: Extension>(channel: &mut Channel<'_, E>, mut halves: Halves<E>, point: &[E]) -> Vec<E> {
     let mut next = Vec::with_capacity(point.len() + 1);
     if let Some((_, above)) = point.split_first() {
         let lambda = channel.challenge();
@@ -173,7 +177,7 @@ fn layer(channel: &mut Channel<'_>, mut halves: Halves, point: &[E]) -> Vec<E> {
 }
 
 /// The table of one coordinate less: sums over the lowest variable.
-fn halve_eq(eq: &mut Vec<E>) {
+fn halve_eq<E: Extension>(eq: &mut Vec<E>) {
     let half = eq.len() / 2;
     for index in 0..half {
         eq[index] = eq[2 * index] + eq[2 * index + 1];

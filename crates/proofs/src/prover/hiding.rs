@@ -7,34 +7,35 @@ use super::secrets::Secrets;
 use super::{Prepared, leaves, pooled};
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::{self, Cubic, Extension, Quadratic};
 use crate::field::F;
 use crate::forward::{self, Trace};
-use crate::header::{self, Header, Profile, Statement};
-use crate::hiding::{MASK_ROWS, Pads, Plan, input_matrix};
+use crate::header::{self, Header, Statement};
+use crate::hiding::{Pads, Plan, input_matrix};
 use crate::layout::{self, Column, WeightBlock};
 use crate::merkle::Digest;
 use crate::mle;
 use crate::ntt::Domain;
+use crate::params::Security;
 use crate::random::{self, Seed};
 use crate::transcript::Transcript;
 use crate::verifier;
 
 /// Claims on a proof's own blocks, and on each commitment from outside.
-pub(super) struct Claimed {
-    pub(super) columns: Vec<Claim<E>>,
-    pub(super) outside: Vec<Vec<Claim<E>>>,
+pub(super) struct Claimed<E> {
+    pub(super) columns: Vec<Claim<E, E>>,
+    pub(super) outside: Vec<Vec<Claim<E, E>>>,
 }
 
 /// Proves a statement so that the proof tells nothing but the statement.
-pub(super) fn prove(
+pub(super) fn prove<E: Extension>(
     prepared: &Prepared,
     plan: &Plan,
     trace: &Trace,
     statement: &Statement<'_>,
     input: Option<&Committed>,
     transcript: Transcript,
-    tamper: &mut dyn Tamper,
+    tamper: &mut dyn Tamper<E>,
 ) -> Result<Vec<u8>> {
     let (header, hides) = (&prepared.header, input.is_some());
     let blocks = layout::all_columns(&header.architecture, statement.batch, hides);
@@ -68,12 +69,12 @@ pub(super) fn prove(
 
 /// Proves that two registrations are of the same weights: both have the same value at a random point of every
 /// block.
-pub(super) fn link(
+pub(super) fn link<E: Extension>(
     old: &Prepared,
     new: &Prepared,
     plan: &Plan,
     transcript: Transcript,
-    tamper: &mut dyn Tamper,
+    tamper: &mut dyn Tamper<E>,
 ) -> Result<Vec<u8>> {
     let again = transcript.clone();
     session(
@@ -107,13 +108,13 @@ pub(super) fn link(
 
 /// A hiding proof: commits, talks, opens, tests. `functional` tells, from the messages so far, which linear form
 /// in pads is tested: the verifier's own code says so.
-fn session(
+fn session<E: Extension>(
     plan: &Plan,
     values: Vec<Data>,
     outside: &[&Committed],
     transcript: Transcript,
-    tamper: &mut dyn Tamper,
-    talk: impl FnOnce(&mut Channel<'_>) -> Claimed,
+    tamper: &mut dyn Tamper<E>,
+    talk: impl FnOnce(&mut Channel<'_, E>) -> Claimed<E>,
     functional: impl FnOnce(&[u8]) -> Result<(Vec<E>, E)>,
 ) -> Result<Vec<u8>> {
     let secrets = Secrets::new(plan, values, tamper)?;
@@ -123,13 +124,13 @@ fn session(
     let claims = talk(&mut channel);
     secrets.columns.open(&mut channel, &claims.columns, &[]);
     let masks = secrets.masks.as_ref().map_or(&[][..], |masks| &masks.messages);
-    let each = outside.iter().zip(&claims.outside).zip(masks.chunks_exact(MASK_ROWS));
+    let each = outside.iter().zip(&claims.outside).zip(masks.chunks_exact(plan.mask_rows()));
     for ((committed, claims), masks) in each {
         committed.open(&mut channel, claims, masks);
     }
     send_factors(&mut channel, &plan.pads, &secrets.pads);
     // The challenge that combines the equations; the functional below draws it again.
-    let _ = channel.challenge();
+    let _: E = channel.challenge();
     // It fails on messages that are none, and then it does not matter what is sent.
     let (mut functional, target) = functional(&channel.proof).unwrap_or_default();
     functional.resize(plan.pads.len(), E::ZERO);
@@ -145,7 +146,7 @@ fn session(
 }
 
 /// Sends the two polynomials of factors at a random place, where the random factors hide them.
-fn send_factors(channel: &mut Channel<'_>, layout: &Pads, pads: &[E]) {
+fn send_factors<E: Extension>(channel: &mut Channel<'_, E>, layout: &Pads, pads: &[E]) {
     let at = channel.challenge();
     let weights = verifier::lagrange(layout.log_half(), at).unwrap_or_default();
     let random = layout.random_factors();
@@ -157,7 +158,7 @@ fn send_factors(channel: &mut Channel<'_>, layout: &Pads, pads: &[E]) {
 }
 
 /// The polynomial of the linear test: Σ over rows of pads of row · functional, plus the mask.
-fn test(plan: &Plan, secrets: &Secrets, functional: &[E]) -> Vec<E> {
+fn test<E: Extension>(plan: &Plan, secrets: &Secrets<E>, functional: &[E]) -> Vec<E> {
     let reversed = plan.reversed_rows(functional);
 
     let log_size = layout::log2_ceil(plan.test_length()) as u32;
@@ -166,41 +167,41 @@ fn test(plan: &Plan, secrets: &Secrets, functional: &[E]) -> Vec<E> {
     let words = |row: usize| &secrets.columns.encoded[row * length..][..domain.size()];
     let mut sum = vec![E::ZERO; domain.size()];
     for (row, coefficients) in reversed.iter().enumerate() {
-        let of = |coordinate: fn(&E) -> F| {
-            let mut word: Vec<F> = coefficients.iter().map(coordinate).collect();
+        let values = extension::by_coordinate(coefficients, |word: &mut Vec<F>| {
             word.resize(domain.size(), F::ZERO);
-            domain.evaluate(&mut word, plan.pad_columns());
-            word
-        };
-        let (low, high) = (of(|e| e.0), of(|e| e.1));
+            domain.evaluate(word, plan.pad_columns());
+        });
         // The subgroup's places come first among those of the longer words.
-        let values = low.iter().zip(&high).zip(words(plan.first_pad_row() + row));
-        for (sum, ((low, high), value)) in sum.iter_mut().zip(values) {
-            *sum += E(*low * *value, *high * *value);
+        for (sum, (own, value)) in
+            sum.iter_mut().zip(values.iter().zip(words(plan.first_pad_row() + row)))
+        {
+            *sum += own.scale(*value);
         }
     }
-    let mut coordinates = [|e: &E| e.0, |e: &E| e.1].map(|coordinate: fn(&E) -> F| {
-        let mut word: Vec<F> = sum.iter().map(coordinate).collect();
-        domain.interpolate(&mut word);
-        word
-    });
-    let masks = &secrets.columns.extra[MASK_ROWS..];
-    for (coordinate, word) in coordinates.iter_mut().enumerate() {
-        for (shift, mask) in [(0, coordinate), (plan.pad_columns() - 1, coordinate + 2)] {
+    let masks = &secrets.columns.extra[plan.mask_rows()..];
+    let mut coordinate = 0;
+    let mut polynomial = extension::by_coordinate(&sum, |word: &mut Vec<F>| {
+        domain.interpolate(word);
+        for (shift, mask) in [(0, coordinate), (plan.pad_columns() - 1, coordinate + E::DEGREE)] {
             for (sum, value) in word[shift..].iter_mut().zip(&masks[mask]) {
                 *sum += *value;
             }
         }
-    }
-    let [low, high] = &coordinates;
-    let all = low.iter().zip(high).take(plan.test_length());
-    all.map(|(low, high)| E(*low, *high)).collect()
+        coordinate += 1;
+    });
+    polynomial.truncate(plan.test_length());
+    polynomial
 }
 
 /// Shows all trees at the same random places.
-fn reveal(channel: &mut Channel<'_>, plan: &Plan, secrets: &Secrets, outside: &[&Committed]) {
+fn reveal<E: Extension>(
+    channel: &mut Channel<'_, E>,
+    plan: &Plan,
+    secrets: &Secrets<E>,
+    outside: &[&Committed],
+) {
     // The verifier compares two things of each column at once.
-    let _ = channel.challenge();
+    let _: E = channel.challenge();
     let places = channel.transcript.positions(plan.queries, plan.log_places());
     for committed in outside {
         committed.reveal(channel, &places);
@@ -222,12 +223,19 @@ fn committed_input(
     batch: usize,
     seed: &Seed,
 ) -> Result<Committed> {
-    let Profile::Hiding100 { openings } = header.profile else {
-        return Err(ProofError::InvalidData("a model that hides nothing hides no input".into()));
-    };
-    let matrix = input_matrix(&header.architecture, batch, openings)?;
+    let openings = hidden_openings(header)?;
+    let security = header.profile.security();
+    let matrix = input_matrix(security, &header.architecture, batch, openings)?;
     let hide = Hide { seed, label: "input", extra: Vec::new(), below: &[] };
-    Ok(Committed::new(matrix, vec![Data::Narrow(cells)], Some(hide), &mut Honest))
+    Ok(Committed::new::<Quadratic>(matrix, vec![Data::Narrow(cells)], Some(hide), &mut Honest))
+}
+
+/// How often the weights of a model may be opened that can hide an input.
+fn hidden_openings(header: &Header) -> Result<u32> {
+    header
+        .profile
+        .openings()
+        .ok_or_else(|| ProofError::InvalidData("a model that hides nothing hides no input".into()))
 }
 
 /// The commitment to an input that a proof hides, from the seed that was drawn for that proof: for whoever owns
@@ -264,28 +272,32 @@ impl Prepared {
         batch: usize,
         context: &[u8],
     ) -> Result<HiddenProof> {
-        pooled(|| self.prove_hidden_tampered(input, batch, context, &mut Honest))
+        pooled(|| match self.header.profile.security() {
+            Security::Bits100 => {
+                self.prove_hidden_tampered::<Quadratic>(input, batch, context, &mut Honest)
+            }
+            Security::Bits128 => {
+                self.prove_hidden_tampered::<Cubic>(input, batch, context, &mut Honest)
+            }
+        })
     }
 
-    pub(crate) fn prove_hidden_tampered(
+    pub(crate) fn prove_hidden_tampered<E: Extension>(
         &self,
         input: &[i16],
         batch: usize,
         context: &[u8],
-        tamper: &mut dyn Tamper,
+        tamper: &mut dyn Tamper<E>,
     ) -> Result<HiddenProof> {
         let architecture = &self.header.architecture;
         header::check_hidden_batch(architecture, batch)?;
-        let Profile::Hiding100 { openings } = self.header.profile else {
-            return Err(ProofError::InvalidData(
-                "a model that hides nothing hides no input".into(),
-            ));
-        };
+        let openings = hidden_openings(&self.header)?;
         let mut trace = self.trace(input, batch)?;
         tamper.trace(&mut trace);
         trace.count_input(architecture.input());
         let output = self.output(&trace, batch);
-        let plan = Plan::new(architecture, batch, openings, true)?;
+        let security = self.security::<E>();
+        let plan = Plan::new(security, architecture, batch, openings, true)?;
         self.spend(openings)?;
         let seed = random::fresh_seed()?;
         let committed = committed_input(&self.header, trace.tensors[0].clone(), batch, &seed)?;

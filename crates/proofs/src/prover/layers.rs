@@ -9,7 +9,7 @@ use super::Prepared;
 use super::channel::Channel;
 use super::sumcheck;
 use crate::claims::Claim;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::forward::{Trace, channel_axis};
 use crate::layout::{self, WeightBlock};
@@ -19,12 +19,11 @@ use crate::narrow::{self, Limbs};
 use crate::windows;
 
 /// Claims made so far, on each tensor and on the weights.
-#[derive(Default)]
-pub(crate) struct Claims {
+pub(crate) struct Claims<E> {
     /// `(tensor, point, value)`.
     pub(crate) tensors: Vec<(usize, Vec<E>, E)>,
     /// Claims on the weight commitment.
-    pub(crate) weights: Vec<Claim<E>>,
+    pub(crate) weights: Vec<Claim<E, E>>,
 }
 
 /// What an operation's proof reads.
@@ -35,12 +34,12 @@ pub(crate) struct Context<'a> {
 }
 
 /// Proves operation `index`, whose outputs are claimed at `point`.
-pub(crate) fn prove(
-    channel: &mut Channel<'_>,
+pub(crate) fn prove<E: Extension>(
+    channel: &mut Channel<'_, E>,
     context: &Context<'_>,
     index: usize,
     point: &[E],
-    claims: &mut Claims,
+    claims: &mut Claims<E>,
 ) {
     let architecture = &context.prepared.header.architecture;
     let op = &architecture.ops()[index];
@@ -80,7 +79,7 @@ pub(crate) fn prove(
 }
 
 /// The extension of int16 cells at a point.
-pub(crate) fn evaluate(cells: &[i16], point: &[E]) -> E {
+pub(crate) fn evaluate<E: Extension>(cells: &[i16], point: &[E]) -> E {
     let low = point.len().min(12);
     let table = Limbs::new(&mle::eq_table(&point[..low]));
     let rows = cells.chunks(1 << low).zip(mle::eq_table(&point[low..]));
@@ -88,7 +87,12 @@ pub(crate) fn evaluate(cells: &[i16], point: &[E]) -> E {
 }
 
 /// Multipliers per channel: Σ_j m_j·eq(point, j)·acc(j) becomes one claim on acc at a random channel.
-fn bind_channel(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, point: &mut [E]) {
+fn bind_channel<E: Extension>(
+    channel: &mut Channel<'_, E>,
+    context: &Context<'_>,
+    index: usize,
+    point: &mut [E],
+) {
     let architecture = &context.prepared.header.architecture;
     let (below, bits) = channel_axis(architecture, index);
     let eq_low = mle::eq_table(&point[..below]);
@@ -114,12 +118,12 @@ fn bind_channel(channel: &mut Channel<'_>, context: &Context<'_>, index: usize, 
 }
 
 /// Sends the bias at the channel point and claims it.
-fn send_bias(
-    channel: &mut Channel<'_>,
+fn send_bias<E: Extension>(
+    channel: &mut Channel<'_, E>,
     context: &Context<'_>,
     index: usize,
     point: &[E],
-    claims: &mut Claims,
+    claims: &mut Claims<E>,
 ) {
     let bias: Vec<E> =
         context.prepared.packed[index].bias.iter().map(|b| E::from_i64(*b)).collect();
@@ -130,7 +134,7 @@ fn send_bias(
 }
 
 /// Σ_j eq(channels, j)·W(j, k) for every k.
-fn contract_weights(context: &Context<'_>, index: usize, channels: &[E]) -> Vec<E> {
+fn contract_weights<E: Extension>(context: &Context<'_>, index: usize, channels: &[E]) -> Vec<E> {
     let packed = &context.prepared.packed[index];
     let width = 1 << packed.k_bits;
     let factors = mle::eq_table(channels);
@@ -153,7 +157,7 @@ fn contract_weights(context: &Context<'_>, index: usize, channels: &[E]) -> Vec<
 }
 
 /// Σ_r eq(rows, r)·X(r, k) for every k.
-fn contract_rows(cells: &[i16], width: usize, rows: &[E]) -> Vec<E> {
+fn contract_rows<E: Extension>(cells: &[i16], width: usize, rows: &[E]) -> Vec<E> {
     let factors = mle::eq_table(rows);
     let chunk = factors.len().div_ceil(rayon::current_num_threads()).max(16);
     let sums =
@@ -172,13 +176,13 @@ fn contract_rows(cells: &[i16], width: usize, rows: &[E]) -> Vec<E> {
 }
 
 /// The sum-check over k of left(k)·weights(k); sends both values and claims the weights.
-fn inner(
-    channel: &mut Channel<'_>,
+fn inner<E: Extension>(
+    channel: &mut Channel<'_, E>,
     context: &Context<'_>,
     index: usize,
     left: Vec<E>,
     channels: &[E],
-    claims: &mut Claims,
+    claims: &mut Claims<E>,
 ) -> (Vec<E>, E) {
     let weights = contract_weights(context, index, channels);
     let mut pairs = [(left, weights)];
@@ -191,12 +195,12 @@ fn inner(
     (k, value)
 }
 
-fn dense(
-    channel: &mut Channel<'_>,
+fn dense<E: Extension>(
+    channel: &mut Channel<'_, E>,
     context: &Context<'_>,
     index: usize,
     point: &[E],
-    claims: &mut Claims,
+    claims: &mut Claims<E>,
 ) {
     let architecture = &context.prepared.header.architecture;
     let (_, n_bits) = channel_axis(architecture, index);
@@ -209,13 +213,13 @@ fn dense(
     claims.tensors.push((input, [&k, rows].concat(), value));
 }
 
-fn convolution(
-    channel: &mut Channel<'_>,
+fn convolution<E: Extension>(
+    channel: &mut Channel<'_, E>,
     context: &Context<'_>,
     index: usize,
     window: &Window,
     point: &[E],
-    claims: &mut Claims,
+    claims: &mut Claims<E>,
 ) {
     let architecture = &context.prepared.header.architecture;
     let op = &architecture.ops()[index];
@@ -258,13 +262,13 @@ fn convolution(
 }
 
 /// The sum-check over an image: Σ_{h,w} A(h)·B(w)·x(h, w), x contracted over channel and batch at `outer`.
-fn image(
-    channel: &mut Channel<'_>,
+fn image<E: Extension>(
+    channel: &mut Channel<'_, E>,
     context: &Context<'_>,
     input: usize,
     [down, across]: &[Vec<E>; 2],
     outer: &[E],
-    claims: &mut Claims,
+    claims: &mut Claims<E>,
 ) {
     let tensor = &context.prepared.header.architecture.tensors()[input];
     let bits = layout::axis_bits(tensor, context.batch);

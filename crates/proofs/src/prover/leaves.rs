@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::commit::Data;
 use super::gkr::Level;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::forward::Trace;
 use crate::layout::{self, Column, Segment};
@@ -32,7 +32,7 @@ pub(crate) fn column(trace: &Trace, column: Column) -> Data {
 }
 
 /// The extension of a column at a point.
-pub(crate) fn evaluate(trace: &Trace, name: Column, point: &[E]) -> E {
+pub(crate) fn evaluate<E: Extension>(trace: &Trace, name: Column, point: &[E]) -> E {
     match column(trace, name) {
         Data::Narrow(values) => super::layers::evaluate(&values, point),
         Data::Wide(values) => {
@@ -43,13 +43,13 @@ pub(crate) fn evaluate(trace: &Trace, name: Column, point: &[E]) -> E {
 }
 
 /// All leaves, and the depth of their tree.
-pub(crate) fn level(
+pub(crate) fn level<E: Extension>(
     architecture: &Architecture,
     trace: &Trace,
     batch: usize,
     folding: E,
     alpha: E,
-) -> (Level, usize) {
+) -> (Level<E>, usize) {
     // A trace has counted its input when that is hidden.
     let segments = layout::all_segments(architecture, batch, !trace.input_uses.is_empty());
     let own = E::from_i64(architecture.tables.len() as i64 + 1);

@@ -4,7 +4,7 @@ use super::channel::Channel;
 use super::commit::{Commitment, Committed};
 use super::sumcheck;
 use crate::claims::{self, Claim, Group};
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::layout::log2_ceil;
 use crate::merkle::Digest;
@@ -16,11 +16,16 @@ impl Commitment for Committed {
         self.tree.root()
     }
 
-    fn open(&self, channel: &mut Channel<'_>, claims: &[Claim<E>], masks: &[Vec<F>]) {
+    fn open<E: Extension>(
+        &self,
+        channel: &mut Channel<'_, E>,
+        claims: &[Claim<E, E>],
+        masks: &[Vec<F>],
+    ) {
         open(channel, self, claims, masks);
     }
 
-    fn reveal(&self, channel: &mut Channel<'_>, positions: &[usize]) {
+    fn reveal<E: Extension>(&self, channel: &mut Channel<'_, E>, positions: &[usize]) {
         for position in positions {
             channel.send_last("column", self.column(*position));
         }
@@ -32,7 +37,12 @@ impl Commitment for Committed {
 /// Proves all claims. The verifier's side, with the argument, is `verifier/opening.rs`.
 ///
 /// `masks` are the messages of the extra rows where these are not committed to together with the values.
-fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>], masks: &[Vec<F>]) {
+fn open<E: Extension>(
+    channel: &mut Channel<'_, E>,
+    committed: &Committed,
+    all: &[Claim<E, E>],
+    masks: &[Vec<F>],
+) {
     let matrix = &committed.matrix;
     let extra = if masks.is_empty() { &committed.extra } else { masks };
     let by_claim = channel.challenge().powers(all.len());
@@ -94,12 +104,10 @@ fn open(channel: &mut Channel<'_>, committed: &Committed, all: &[Claim<E>], mask
 }
 
 /// The values of the mask of a combination; zero when nothing is hidden.
-fn masked(matrix: &Matrix, extra: &[Vec<F>]) -> Vec<E> {
-    let mut mask = vec![E::ZERO; matrix.columns()];
-    if let [low, high, ..] = extra {
-        for ((sum, low), high) in mask.iter_mut().zip(low).zip(high) {
-            *sum = E(*low, *high);
-        }
+fn masked<E: Extension>(matrix: &Matrix, extra: &[Vec<F>]) -> Vec<E> {
+    if extra.len() < E::DEGREE {
+        return vec![E::ZERO; matrix.columns()];
     }
-    mask
+    let value = |column: usize| E::from_fn(|row| extra[row][column]);
+    (0..matrix.columns()).map(value).collect()
 }

@@ -6,9 +6,9 @@ use rayon::prelude::*;
 use super::channel::Tamper;
 use super::commit::{Committed, Data, Hide};
 use crate::error::Result;
-use crate::extension::E;
+use crate::extension::{self, Extension};
 use crate::field::F;
-use crate::hiding::{MASK_ROWS, Pads, Plan};
+use crate::hiding::{Pads, Plan};
 use crate::merkle::{self, SALT, Tree};
 use crate::ntt::Domain;
 use crate::random::{self, Salts, Seed, Source};
@@ -16,7 +16,7 @@ use crate::random::{self, Salts, Seed, Source};
 /// The masks of the commitments from outside: new for every proof, so in a tree of their own, below the leaves
 /// of the proof's own tree.
 pub(super) struct Masks {
-    /// Messages, three a commitment.
+    /// Messages, as many a commitment as [`Plan::mask_rows`].
     pub(super) messages: Vec<Vec<F>>,
     /// Their code words.
     words: Vec<Vec<F>>,
@@ -28,7 +28,12 @@ pub(super) struct Masks {
 const PIECE: usize = 256;
 
 impl Masks {
-    fn new(messages: Vec<Vec<F>>, log_length: u32, seed: &Seed, tamper: &mut dyn Tamper) -> Self {
+    fn new<E>(
+        messages: Vec<Vec<F>>,
+        log_length: u32,
+        seed: &Seed,
+        tamper: &mut dyn Tamper<E>,
+    ) -> Self {
         let domain = Domain::new(log_length);
         let mut words: Vec<Vec<F>> = messages
             .par_iter()
@@ -68,23 +73,26 @@ impl Masks {
 }
 
 /// Everything random of one proof, and what it is committed to.
-pub(super) struct Secrets {
+pub(super) struct Secrets<E> {
     pub(super) pads: Vec<E>,
     pub(super) columns: Committed,
     /// `None` when there is no commitment from outside.
     pub(super) masks: Option<Masks>,
 }
 
-impl Secrets {
+impl<E: Extension> Secrets<E> {
     /// Draws everything and commits to it, and to the values of the proof's own blocks.
-    pub(super) fn new(plan: &Plan, values: Vec<Data>, tamper: &mut dyn Tamper) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, values: Vec<Data>, tamper: &mut dyn Tamper<E>) -> Result<Self> {
         let mut seed = random::fresh_seed()?;
         tamper.seed(&mut seed);
         let mut pads = pads(&plan.pads, &mut Source::new(&seed, "pads"));
         tamper.pads(&mut pads);
         let mut own = masks(plan, &mut Source::new(&seed, "own masks"));
         let mut source = Source::new(&seed, "masks");
-        let sizes = plan.outside.iter().flat_map(|matrix| [matrix.message; MASK_ROWS]);
+        let sizes = plan
+            .outside
+            .iter()
+            .flat_map(|matrix| std::iter::repeat_n(matrix.message, plan.mask_rows()));
         let mut of_outside: Vec<Vec<F>> = sizes.map(|size| source.elements(size)).collect();
         tamper.masks(&mut own, &mut of_outside);
         let masks = (!plan.outside.is_empty())
@@ -98,7 +106,7 @@ impl Secrets {
 }
 
 /// Random pads, with the products that belong to them.
-fn pads(layout: &Pads, source: &mut Source) -> Vec<E> {
+fn pads<E: Extension>(layout: &Pads, source: &mut Source) -> Vec<E> {
     let mut pads = vec![E::ZERO; layout.len()];
     for pad in &mut pads[..layout.messages] {
         *pad = source.extension();
@@ -114,22 +122,18 @@ fn pads(layout: &Pads, source: &mut Source) -> Vec<E> {
         let mut values: Vec<E> = layout.pairs.iter().map(|pair| pads[pair[side]]).collect();
         values.push(pads[random[side]]);
         values.resize(half.size(), E::ZERO);
-        let of = |coordinate: fn(&E) -> F| {
-            let mut word: Vec<F> = values.iter().map(coordinate).collect();
-            half.interpolate(&mut word);
+        extension::by_coordinate(&values, |word: &mut Vec<F>| {
+            half.interpolate(word);
             word.resize(whole.size(), F::ZERO);
-            whole.evaluate(&mut word, half.size());
-            word
-        };
-        (of(|e| e.0), of(|e| e.1))
+            whole.evaluate(word, half.size());
+        })
     });
     let [u, v] = &on_whole;
-    let at = |word: &(Vec<F>, Vec<F>), place: usize| E(word.0[place], word.1[place]);
     for index in 0..=layout.pairs.len() {
-        pads[layout.product(index)] = at(u, index) * at(v, index);
+        pads[layout.product(index)] = u[index] * v[index];
     }
     for place in half.size()..whole.size() {
-        pads[layout.odd() + place - half.size()] = at(u, place) * at(v, place);
+        pads[layout.odd() + place - half.size()] = u[place] * v[place];
     }
     pads
 }
@@ -142,15 +146,19 @@ fn masks(plan: &Plan, source: &mut Source) -> Vec<Vec<F>> {
     // The mask of the linear test must not change the coefficient that is tested:
     // m_0 + X^(P − 1)·m_1 has m_0[P − 1] + m_1[0] there.
     let place = plan.pad_columns() - 1;
-    for coordinate in [0, 1] {
-        rows[MASK_ROWS + coordinate][place] = -rows[MASK_ROWS + 2 + coordinate][0];
+    let (low, high) = rows[plan.mask_rows()..].split_at_mut(plan.security.degree());
+    for (low, high) in low.iter_mut().zip(high) {
+        low[place] = -high[0];
     }
     rows
 }
 
 /// Messages of the rows of pads.
-fn pad_rows(plan: &Plan, pads: &[E], source: &mut Source) -> Vec<Vec<F>> {
-    let mut cells: Vec<F> = pads.iter().flat_map(|pad| [pad.0, pad.1]).collect();
+fn pad_rows<E: Extension>(plan: &Plan, pads: &[E], source: &mut Source) -> Vec<Vec<F>> {
+    let mut cells: Vec<F> = Vec::with_capacity(plan.pad_rows() * plan.pad_columns());
+    for pad in pads {
+        cells.extend_from_slice(pad.coordinates().as_ref());
+    }
     cells.resize(plan.pad_rows() * plan.pad_columns(), F::ZERO);
     let row = |values: &[F]| {
         let random = source.elements(plan.columns.message - values.len());

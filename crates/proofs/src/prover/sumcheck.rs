@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::channel::Channel;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::mle;
 
 /// Below this many pairs threads cost more than they save.
@@ -12,8 +12,8 @@ const PARALLEL: usize = 1 << 12;
 
 /// Proves Σ_g Σ_i a_g(i)·b_g(i) over `rounds` variables, binding the lowest first. Shorter vectors are zero
 /// beyond their end. Returns the point; each vector is folded to its value there.
-pub(crate) fn products(
-    channel: &mut Channel<'_>,
+pub(crate) fn products<E: Extension>(
+    channel: &mut Channel<'_, E>,
     label: &'static str,
     rounds: usize,
     pairs: &mut [(Vec<E>, Vec<E>)],
@@ -37,7 +37,7 @@ pub(crate) fn products(
     point
 }
 
-fn product_round(a: &[E], b: &[E]) -> (E, E) {
+fn product_round<E: Extension>(a: &[E], b: &[E]) -> (E, E) {
     let step = |a: &[E], b: &[E]| {
         let [a1, b1] = [a.get(1), b.get(1)].map(|v| v.copied().unwrap_or(E::ZERO));
         (a[0] * b[0], (a1 - a[0]) * (b1 - b[0]))

@@ -5,37 +5,54 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::models::{self, Model};
-use crate::extension::E;
+use super::{one_in, security};
+use crate::extension::Extension;
 use crate::field::F;
 use crate::forward::Trace;
-use crate::hiding::{MASK_ROWS, Plan, TEST_ROWS};
+use crate::hiding::{Plan, test_rows};
 use crate::merkle::SALT;
 use crate::prover::{Prepared, Tamper};
 use crate::random::Seed;
 use crate::verifier::{verify, verify_hidden_input, verify_link};
-use crate::{Header, ProofError, Result, Statement, commit_input};
+use crate::{Header, Profile, ProofError, Result, Statement, commit_input};
 
 const OPENINGS: u32 = 2;
 
 type On<'a, T> = Option<Box<dyn Fn(&mut T) + Sync + 'a>>;
 type OnWords<'a> = dyn Fn(&mut [F], usize) + Sync + 'a;
-type OnMessage<'a> = dyn Fn(&'static str, usize, &mut Vec<E>) + Sync + 'a;
+type OnMessage<'a, E> = dyn Fn(&'static str, usize, &mut Vec<E>) + Sync + 'a;
 
 /// Cheats with many hands; all of them are still.
-#[derive(Default)]
-struct Cheat<'a> {
+struct Cheat<'a, E> {
     trace: On<'a, Trace>,
     pads: On<'a, Vec<E>>,
     own_masks: On<'a, [Vec<F>]>,
     outer_masks: On<'a, [Vec<F>]>,
     mask_words: On<'a, [Vec<F>]>,
     words: Option<Box<OnWords<'a>>>,
-    message: Option<Box<OnMessage<'a>>>,
+    message: Option<Box<OnMessage<'a, E>>>,
     /// Gives the linear test the coefficient that the verifier wants.
     adapts: bool,
     seed: Option<Seed>,
     /// Labels and lengths of the messages that were sent.
     seen: Vec<(&'static str, usize)>,
+}
+
+impl<E> Default for Cheat<'_, E> {
+    fn default() -> Self {
+        Self {
+            trace: None,
+            pads: None,
+            own_masks: None,
+            outer_masks: None,
+            mask_words: None,
+            words: None,
+            message: None,
+            adapts: false,
+            seed: None,
+            seen: Vec::new(),
+        }
+    }
 }
 
 fn call<T: ?Sized>(hand: &On<'_, T>, on: &mut T) {
@@ -44,7 +61,7 @@ fn call<T: ?Sized>(hand: &On<'_, T>, on: &mut T) {
     }
 }
 
-impl Tamper for Cheat<'_> {
+impl<E: Extension> Tamper<E> for Cheat<'_, E> {
     fn trace(&mut self, trace: &mut Trace) {
         call(&self.trace, trace);
     }
@@ -81,19 +98,32 @@ impl Tamper for Cheat<'_> {
     }
 }
 
-fn hiding(model: &Model, seed: u8) -> Prepared {
+fn registered<E: Extension>(model: &Model, seed: u8, openings: Option<u32>) -> Prepared {
+    let profile = Profile::new(security::<E>(), openings);
     let architecture = model.architecture.clone();
-    Prepared::hiding(architecture, &model.weights, &[seed; 32], OPENINGS).unwrap()
+    Prepared::registered(architecture, &model.weights, profile, &[seed; 32]).unwrap()
 }
 
-fn small() -> (Model, Prepared) {
+fn hiding<E: Extension>(model: &Model, seed: u8) -> Prepared {
+    registered::<E>(model, seed, Some(OPENINGS))
+}
+
+fn plan<E: Extension>(model: &Model, batch: usize) -> Plan {
+    Plan::new(security::<E>(), &model.architecture, batch, OPENINGS, false).unwrap()
+}
+
+fn small<E: Extension>() -> (Model, Prepared) {
     let model = models::mlp([5, 4, 3, 2]);
-    let prepared = hiding(&model, 1);
+    let prepared = hiding::<E>(&model, 1);
     (model, prepared)
 }
 
 /// What the verifier says to a cheating proof, about the output that the cheat claims.
-fn verdict(prepared: &Prepared, input: &[i16], cheat: &mut Cheat<'_>) -> Result<()> {
+fn verdict<E: Extension>(
+    prepared: &Prepared,
+    input: &[i16],
+    cheat: &mut Cheat<'_, E>,
+) -> Result<()> {
     prepared.opened.store(0, Ordering::SeqCst);
     let proof = prepared.prove_tampered(input, 1, b"c", cheat).unwrap();
     let statement = Statement { batch: 1, input, output: &proof.output, context: b"c" };
@@ -107,19 +137,17 @@ const OWN: Result<()> = Err(ProofError::Rejected("a column does not fit what was
 const OUTER: Result<()> = Err(ProofError::Rejected("a column does not fit the combination"));
 
 /// Every hand alone is still while nothing is asked of it.
-#[test]
-fn an_idle_cheat_is_accepted() {
-    let (model, prepared) = small();
+fn an_idle_cheat_is_accepted<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 1);
-    verdict(&prepared, &input, &mut Cheat::default()).unwrap();
-    verdict(&prepared, &input, &mut Cheat { adapts: true, ..Cheat::default() }).unwrap();
+    verdict(&prepared, &input, &mut Cheat::<E>::default()).unwrap();
+    verdict(&prepared, &input, &mut Cheat::<E> { adapts: true, ..Cheat::default() }).unwrap();
 }
 
 /// False witnesses, with and without the coefficient that the verifier wants: behind pads nothing else is left
 /// to be wrong.
-#[test]
-fn false_witnesses_are_rejected() {
-    let (model, prepared) = small();
+fn false_witnesses_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 3);
     let cheats: [fn(&mut Trace); 5] = [
         |t| t.tensors[3][0] ^= 1,
@@ -130,60 +158,58 @@ fn false_witnesses_are_rejected() {
     ];
     for cheat in cheats {
         for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
-            let mut cheat = Cheat { trace: Some(Box::new(cheat)), adapts, ..Cheat::default() };
+            let mut cheat = Cheat::<E> { trace: Some(Box::new(cheat)), adapts, ..Cheat::default() };
             assert_eq!(verdict(&prepared, &input, &mut cheat), expected);
         }
     }
 }
 
 /// Other weights under the registered commitment.
-#[test]
-fn other_weights_are_rejected() {
-    let (model, mut prepared) = small();
+fn other_weights_are_rejected<E: Extension>() {
+    let (model, mut prepared) = small::<E>();
     let input = model.input(1, 4);
     prepared.packed[1].weights[0] += 1;
-    assert_eq!(verdict(&prepared, &input, &mut Cheat::default()), EQUATION);
+    assert_eq!(verdict(&prepared, &input, &mut Cheat::<E>::default()), EQUATION);
     prepared.packed[1].weights[0] -= 1;
     prepared.packed[2].bias[0] += 1;
-    assert_eq!(verdict(&prepared, &input, &mut Cheat::default()), EQUATION);
+    assert_eq!(verdict(&prepared, &input, &mut Cheat::<E>::default()), EQUATION);
     prepared.packed[2].bias[0] -= 1;
-    verdict(&prepared, &input, &mut Cheat::default()).unwrap();
+    verdict(&prepared, &input, &mut Cheat::<E>::default()).unwrap();
 }
 
 /// Every message is bound, although no equation is checked where it is sent.
-#[test]
-fn every_message_is_bound() {
-    let (model, prepared) = small();
+fn every_message_is_bound<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 2);
-    let mut honest = Cheat::default();
+    let mut honest = Cheat::<E>::default();
     verdict(&prepared, &input, &mut honest).unwrap();
     assert!(honest.seen.len() > 60);
-    for (nth, (label, len)) in honest.seen.iter().enumerate() {
+    for (nth, (label, len)) in honest.seen.iter().enumerate().step_by(one_in::<E>(3)) {
         let change = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
             if now == nth {
                 elements[len - 1] += E::ONE;
             }
         };
         // A proof that adapts its last step to what it said.
-        let mut cheat = Cheat { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
+        let mut cheat =
+            Cheat::<E> { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
         let found = verdict(&prepared, &input, &mut cheat);
         assert!(matches!(found, Err(ProofError::Rejected(_))), "{label}: {found:?}");
     }
 }
 
 /// §4.19: wrong products of pads, wrong random products, wrong polynomials of products, and factors sent to fit.
-#[test]
-fn false_products_are_rejected() {
-    let (model, prepared) = small();
+fn false_products_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 2);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let plan = plan::<E>(&model, 1);
     let pads = &plan.pads;
     let count = pads.pairs.len();
     let wrong = [0, 3, count - 1, count].map(|index| pads.product(index));
     for index in wrong.into_iter().chain([pads.odd(), pads.len() - 1]) {
         for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
             let hand = move |pads: &mut Vec<E>| pads[index] += E::X;
-            let mut cheat = Cheat { pads: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            let mut cheat = Cheat::<E> { pads: Some(Box::new(hand)), adapts, ..Cheat::default() };
             assert_eq!(verdict(&prepared, &input, &mut cheat), expected, "pad {index}");
         }
     }
@@ -193,20 +219,19 @@ fn false_products_are_rejected() {
                 elements[side] += E::ONE;
             }
         };
-        let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { message: Some(Box::new(hand)), ..Cheat::default() };
         assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
     }
     // A pad that is used as it was committed to is as good as any other.
     let unused = pads.messages - 1;
     let hand = move |pads: &mut Vec<E>| pads[unused] += E::ONE;
-    verdict(&prepared, &input, &mut Cheat { pads: Some(Box::new(hand)), ..Cheat::default() })
+    verdict(&prepared, &input, &mut Cheat::<E> { pads: Some(Box::new(hand)), ..Cheat::default() })
         .unwrap();
 }
 
 /// A message hidden behind another pad than the committed one.
-#[test]
-fn other_pads_are_rejected() {
-    let (model, prepared) = small();
+fn other_pads_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 2);
     for nth in [0, 5, 20] {
         let hand = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
@@ -214,44 +239,49 @@ fn other_pads_are_rejected() {
                 elements[0] += E::X;
             }
         };
-        let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { message: Some(Box::new(hand)), ..Cheat::default() };
         assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
     }
 }
 
 /// A mask of the linear test that changes what is tested: a sum that is not zero.
-#[test]
-fn masks_with_a_sum_are_rejected() {
-    let (model, prepared) = small();
+fn masks_with_a_sum_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 2);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let plan = plan::<E>(&model, 1);
     let place = plan.pad_columns() - 1;
-    for (row, place) in [(0, place), (1, place), (2, 0), (3, 0)] {
+    // Each coordinate of both polynomials, where it is part of the sum.
+    for row in 0..test_rows(E::DEGREE) {
+        let place = if row < E::DEGREE { place } else { 0 };
         for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
-            let hand = move |masks: &mut [Vec<F>]| masks[MASK_ROWS + row][place] += F::ONE;
-            let mut cheat = Cheat { own_masks: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            let hand = move |masks: &mut [Vec<F>]| masks[E::DEGREE + 1 + row][place] += F::ONE;
+            let mut cheat =
+                Cheat::<E> { own_masks: Some(Box::new(hand)), adapts, ..Cheat::default() };
             assert_eq!(verdict(&prepared, &input, &mut cheat), expected, "row {row}");
         }
     }
     // Any other coefficient is free.
-    let hand = |masks: &mut [Vec<F>]| masks[MASK_ROWS][0] += F::ONE;
-    verdict(&prepared, &input, &mut Cheat { own_masks: Some(Box::new(hand)), ..Cheat::default() })
-        .unwrap();
+    let hand = |masks: &mut [Vec<F>]| masks[E::DEGREE + 1][0] += F::ONE;
+    verdict(
+        &prepared,
+        &input,
+        &mut Cheat::<E> { own_masks: Some(Box::new(hand)), ..Cheat::default() },
+    )
+    .unwrap();
 }
 
 /// A mask with a sum, and the first equation false by just that: the sum is fixed before the challenge that
 /// combines the equations, so none may have a constant weight.
-#[test]
-fn a_sum_of_the_mask_undoes_no_equation() {
-    let (model, prepared) = small();
+fn a_sum_of_the_mask_undoes_no_equation<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 2);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let plan = plan::<E>(&model, 1);
     let place = plan.pad_columns() - 1;
     // Root and inverse are the last product of the first level.
     let [root, inverse] = plan.pads.pairs[3];
     let known = std::sync::Mutex::new(Vec::new());
     let pads = |pads: &mut Vec<E>| known.lock().unwrap().clone_from(pads);
-    let mask = move |masks: &mut [Vec<F>]| masks[MASK_ROWS][place] += F::ONE;
+    let mask = move |masks: &mut [Vec<F>]| masks[E::DEGREE + 1][place] += F::ONE;
     let message = |label: &'static str, _: usize, elements: &mut Vec<E>| {
         if label == "look-up root" {
             let pads = known.lock().unwrap();
@@ -260,7 +290,7 @@ fn a_sum_of_the_mask_undoes_no_equation() {
             elements.copy_from_slice(&sent);
         }
     };
-    let mut cheat = Cheat {
+    let mut cheat = Cheat::<E> {
         pads: Some(Box::new(pads)),
         own_masks: Some(Box::new(mask)),
         message: Some(Box::new(message)),
@@ -271,9 +301,8 @@ fn a_sum_of_the_mask_undoes_no_equation() {
 
 /// §4.19: a mask chosen after the weights of the combination: another combination than that of the committed
 /// rows, in a coefficient that no value depends on; and another value of the mask.
-#[test]
-fn late_masks_are_rejected() {
-    let (model, prepared) = small();
+fn late_masks_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 2);
     for (which, expected) in [(0, OWN), (1, OUTER)] {
         let sent = std::sync::atomic::AtomicUsize::new(0);
@@ -283,7 +312,7 @@ fn late_masks_are_rejected() {
                 elements[last] += E::ONE;
             }
         };
-        let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { message: Some(Box::new(hand)), ..Cheat::default() };
         assert_eq!(verdict(&prepared, &input, &mut cheat), expected);
     }
     let hand = |label: &'static str, _: usize, elements: &mut Vec<E>| {
@@ -291,18 +320,17 @@ fn late_masks_are_rejected() {
             elements[0] += E::ONE;
         }
     };
-    let mut cheat = Cheat { message: Some(Box::new(hand)), ..Cheat::default() };
+    let mut cheat = Cheat::<E> { message: Some(Box::new(hand)), ..Cheat::default() };
     assert_eq!(verdict(&prepared, &input, &mut cheat), EQUATION);
 }
 
 /// §4.15, 16: rows that are no code words, in half of their places: values, masks, pads, the weights' mask.
-#[test]
-fn rows_far_from_the_code_are_rejected() {
-    let (model, prepared) = small();
+fn rows_far_from_the_code_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 6);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
-    assert_eq!(plan.columns.extra - plan.pad_rows(), MASK_ROWS + TEST_ROWS);
-    for row in 0..plan.columns.all_rows() {
+    let plan = plan::<E>(&model, 1);
+    assert_eq!(plan.columns.extra - plan.pad_rows(), E::DEGREE + 1 + test_rows(E::DEGREE));
+    for row in (0..plan.columns.all_rows()).step_by(one_in::<E>(3)) {
         let corrupt = move |words: &mut [F], length: usize| {
             for value in words[row * length..(row + 1) * length].iter_mut().step_by(2) {
                 *value += F::ONE;
@@ -310,47 +338,45 @@ fn rows_far_from_the_code_are_rejected() {
         };
         // The test is made of what was committed, and then of what the verifier wants.
         let words = Some(Box::new(corrupt) as Box<_>);
-        let mut cheat = Cheat { words, adapts: true, ..Cheat::default() };
+        let mut cheat = Cheat::<E> { words, adapts: true, ..Cheat::default() };
         assert_eq!(verdict(&prepared, &input, &mut cheat), OWN, "row {row}");
     }
-    for row in 0..MASK_ROWS {
+    for row in 0..E::DEGREE + 1 {
         let corrupt = move |words: &mut [Vec<F>]| {
             for value in words[row].iter_mut().step_by(2) {
                 *value += F::ONE;
             }
         };
-        let mut cheat = Cheat { mask_words: Some(Box::new(corrupt)), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { mask_words: Some(Box::new(corrupt)), ..Cheat::default() };
         assert_eq!(verdict(&prepared, &input, &mut cheat), OUTER, "mask {row}");
     }
     // A code word of a larger degree is far as well.
     let corrupt = |masks: &mut [Vec<F>]| masks[0].push(F::ONE);
-    let mut cheat = Cheat { outer_masks: Some(Box::new(corrupt)), ..Cheat::default() };
+    let mut cheat = Cheat::<E> { outer_masks: Some(Box::new(corrupt)), ..Cheat::default() };
     assert_eq!(verdict(&prepared, &input, &mut cheat), OUTER);
 }
 
 /// A prover that commits to rows of another degree than the plan says, in pads and test: caught by the test or
 /// by the combination.
-#[test]
-fn longer_rows_are_rejected() {
-    let (model, prepared) = small();
+fn longer_rows_are_rejected<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 6);
-    for row in 0..MASK_ROWS + TEST_ROWS {
+    for row in 0..E::DEGREE + 1 + test_rows(E::DEGREE) {
         let longer = move |masks: &mut [Vec<F>]| masks[row].push(F::ONE);
-        let mut cheat = Cheat { own_masks: Some(Box::new(longer)), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { own_masks: Some(Box::new(longer)), ..Cheat::default() };
         assert_eq!(verdict(&prepared, &input, &mut cheat), OWN, "row {row}");
     }
 }
 
 /// §4.19: the budget is the header's, and one proof more is refused.
-#[test]
-fn one_opening_too_many_is_refused() {
-    let (model, prepared) = small();
+fn one_opening_too_many_is_refused<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 1);
     for _ in 0..OPENINGS {
         prepared.prove(&input, 1, b"").unwrap();
     }
     assert!(matches!(prepared.prove(&input, 1, b""), Err(ProofError::BudgetSpent(_))));
-    let again = hiding(&model, 2);
+    let again = hiding::<E>(&model, 2);
     assert!(matches!(prepared.link(&again), Err(ProofError::BudgetSpent(_))));
     let architecture = &model.architecture;
     for openings in [0, crate::hiding::OPENINGS_MAX + 1] {
@@ -360,13 +386,11 @@ fn one_opening_too_many_is_refused() {
 }
 
 /// §4.17: a header of one profile, or of one budget, never takes a proof of another.
-#[test]
-fn profiles_do_not_mix() {
-    let (model, prepared) = small();
+fn profiles_do_not_mix<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 1);
-    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
-    let more = Prepared::hiding(model.architecture.clone(), &model.weights, &[1; 32], OPENINGS + 1)
-        .unwrap();
+    let plain = registered::<E>(&model, 0, None);
+    let more = registered::<E>(&model, 1, Some(OPENINGS + 1));
     let all = [&plain, &prepared, &more];
     let digests: HashSet<_> = all.iter().map(|prepared| prepared.header().digest()).collect();
     assert_eq!(digests.len(), 3);
@@ -387,11 +411,11 @@ fn profiles_do_not_mix() {
 
 /// What the verifier says to a cheating proof with a hidden input; the commitment that it is checked against is
 /// of the trace's input, or of another one.
-fn hidden_verdict(
+fn hidden_verdict<E: Extension>(
     prepared: &Prepared,
     input: &[i16],
     other: Option<&[i16]>,
-    cheat: &mut Cheat<'_>,
+    cheat: &mut Cheat<'_, E>,
 ) -> Result<()> {
     prepared.opened.store(0, Ordering::SeqCst);
     let proof = prepared.prove_hidden_tampered(input, 1, b"c", cheat).unwrap();
@@ -403,54 +427,53 @@ fn hidden_verdict(
 }
 
 /// Hidden inputs: of another commitment, out of their range, other than the committed one, of another run.
-#[test]
-fn hidden_inputs_are_bound() {
-    let (model, prepared) = small();
+fn hidden_inputs_are_bound<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 3);
     let tensor = model.architecture.input();
-    hidden_verdict(&prepared, &input, None, &mut Cheat::default()).unwrap();
-    hidden_verdict(&prepared, &input, Some(&input), &mut Cheat::default()).unwrap();
+    hidden_verdict(&prepared, &input, None, &mut Cheat::<E>::default()).unwrap();
+    hidden_verdict(&prepared, &input, Some(&input), &mut Cheat::<E>::default()).unwrap();
     let mut other = input.clone();
     other[4] ^= 1;
-    assert!(hidden_verdict(&prepared, &input, Some(&other), &mut Cheat::default()).is_err());
+    assert!(hidden_verdict(&prepared, &input, Some(&other), &mut Cheat::<E>::default()).is_err());
     for (wrong, why) in [(tensor.hi + 1, "above"), (tensor.lo - 1, "below"), (300, "far")] {
         for (adapts, expected) in [(false, EQUATION), (true, OWN)] {
             // Committed to and run as it is, but no value that an input can have. A weight of zero would
             // forgive it, and the look-up does not.
             let hand = move |t: &mut Trace| t.tensors[0][2] = wrong;
-            let mut cheat = Cheat { trace: Some(Box::new(hand)), adapts, ..Cheat::default() };
+            let mut cheat = Cheat::<E> { trace: Some(Box::new(hand)), adapts, ..Cheat::default() };
             assert_eq!(hidden_verdict(&prepared, &input, None, &mut cheat), expected, "{why}");
         }
     }
     // In range, in a padding cell, or not what was run.
     for cell in [0, 7] {
         let hand = move |t: &mut Trace| t.tensors[0][cell] ^= 1;
-        let mut cheat = Cheat { trace: Some(Box::new(hand)), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { trace: Some(Box::new(hand)), ..Cheat::default() };
         let found = hidden_verdict(&prepared, &input, Some(&input), &mut cheat);
         assert!(found.is_err(), "cell {cell}");
     }
-    let every = hidden_seen(&prepared, &input);
+    let every = hidden_seen::<E>(&prepared, &input);
     for (nth, (label, len)) in every.iter().enumerate().step_by(5) {
         let change = move |_: &'static str, now: usize, elements: &mut Vec<E>| {
             if now == nth {
                 elements[len - 1] += E::ONE;
             }
         };
-        let mut cheat = Cheat { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
+        let mut cheat =
+            Cheat::<E> { message: Some(Box::new(change)), adapts: true, ..Cheat::default() };
         assert!(hidden_verdict(&prepared, &input, None, &mut cheat).is_err(), "{label}");
     }
 }
 
-fn hidden_seen(prepared: &Prepared, input: &[i16]) -> Vec<(&'static str, usize)> {
-    let mut honest = Cheat::default();
+fn hidden_seen<E: Extension>(prepared: &Prepared, input: &[i16]) -> Vec<(&'static str, usize)> {
+    let mut honest = Cheat::<E>::default();
     hidden_verdict(prepared, input, None, &mut honest).unwrap();
     honest.seen
 }
 
 /// A proof with a hidden input is none with a public one, nor of another batch or model, and the other way round.
-#[test]
-fn hidden_and_public_inputs_do_not_mix() {
-    let (model, prepared) = small();
+fn hidden_and_public_inputs_do_not_mix<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 3);
     let hidden = prepared.prove_hidden_input(&input, 1, b"c").unwrap();
     let open = prepared.prove(&input, 1, b"c").unwrap();
@@ -475,9 +498,9 @@ fn hidden_and_public_inputs_do_not_mix() {
     wrong[0] ^= 1;
     let statement = Statement { output: &wrong, ..secret };
     assert!(verify_hidden_input(header, &statement, at, &hidden.bytes).is_err());
-    let other = hiding(&model, 2);
+    let other = hiding::<E>(&model, 2);
     assert!(verify_hidden_input(other.header(), &secret, at, &hidden.bytes).is_err());
-    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let plain = registered::<E>(&model, 0, None);
     assert!(verify_hidden_input(plain.header(), &secret, at, &hidden.bytes).is_err());
     assert!(plain.prove_hidden_input(&input, 1, b"c").is_err());
     for step in (0..hidden.bytes.len()).step_by(499) {
@@ -489,18 +512,17 @@ fn hidden_and_public_inputs_do_not_mix() {
 
 /// Registering with the same seed is deterministic, with another it is another header; a link says that both
 /// are the same model, and is refused for any other.
-#[test]
-fn links_are_between_equal_weights() {
+fn links_are_between_equal_weights<E: Extension>() {
     for model in [models::mlp([5, 4, 3, 2]), models::everything()] {
-        let (old, new) = (hiding(&model, 1), hiding(&model, 2));
-        assert_eq!(old.header(), hiding(&model, 1).header());
+        let (old, new) = (hiding::<E>(&model, 1), hiding::<E>(&model, 2));
+        assert_eq!(old.header(), hiding::<E>(&model, 1).header());
         assert_ne!(old.header().digest(), new.header().digest());
         let link = old.link(&new).unwrap();
         verify_link(old.header(), new.header(), &link).unwrap();
         assert!(verify_link(new.header(), old.header(), &link).is_err());
         assert!(verify_link(old.header(), old.header(), &link).is_err());
         assert!(verify_link(old.header(), new.header(), &link[1..]).is_err());
-        let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+        let plain = registered::<E>(&model, 0, None);
         assert!(old.link(&plain).is_err());
         assert!(verify_link(old.header(), plain.header(), &link).is_err());
         for step in (0..link.len()).step_by(601) {
@@ -513,9 +535,9 @@ fn links_are_between_equal_weights() {
     for place in [0, 2] {
         let mut other = models::mlp([5, 4, 3, 2]);
         other.weights[place].weights[0] ^= 1;
-        let (old, new) = (hiding(&model, 1), hiding(&other, 2));
+        let (old, new) = (hiding::<E>(&model, 1), hiding::<E>(&other, 2));
         for adapts in [false, true] {
-            let mut cheat = Cheat { adapts, ..Cheat::default() };
+            let mut cheat = Cheat::<E> { adapts, ..Cheat::default() };
             let link = old.link_tampered(&new, &mut cheat).unwrap();
             let expected = if adapts { OWN } else { EQUATION };
             assert_eq!(verify_link(old.header(), new.header(), &link), expected);
@@ -525,18 +547,17 @@ fn links_are_between_equal_weights() {
 
 /// §4.19: two proofs of one statement share no message, salt, column or leaf. The weights are committed to once,
 /// so that a place which both ask for shows the same column of them: those are left out.
-#[test]
-fn two_proofs_share_nothing() {
-    let (model, prepared) = small();
+fn two_proofs_share_nothing<E: Extension>() {
+    let (model, prepared) = small::<E>();
     let input = model.input(1, 5);
-    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let plan = plan::<E>(&model, 1);
     let words =
         |bytes: &[u8]| -> HashSet<[u8; 8]> { bytes.as_chunks::<8>().0.iter().copied().collect() };
     let mut sent = 0;
     let proofs = [(); 2].map(|()| {
-        let mut cheat = Cheat::default();
+        let mut cheat = Cheat::<E>::default();
         let proof = prepared.prove_tampered(&input, 1, b"c", &mut cheat).unwrap().bytes;
-        sent = 32 + 16 * cheat.seen.iter().map(|(_, len)| len).sum::<usize>();
+        sent = 32 + E::BYTES * cheat.seen.iter().map(|(_, len)| len).sum::<usize>();
         proof
     });
     let messages = proofs.each_ref().map(|proof| words(&proof[..sent]));
@@ -548,7 +569,7 @@ fn two_proofs_share_nothing() {
     // With injected randomness they are one and the same: nothing else is random.
     prepared.opened.store(0, Ordering::SeqCst);
     let fixed = [(); 2].map(|()| {
-        let mut cheat = Cheat { seed: Some([9; 32]), ..Cheat::default() };
+        let mut cheat = Cheat::<E> { seed: Some([9; 32]), ..Cheat::default() };
         prepared.prove_tampered(&input, 1, b"c", &mut cheat).unwrap().bytes
     });
     assert!(fixed[0] == fixed[1]);
@@ -568,23 +589,22 @@ fn chi_square(words: impl Iterator<Item = u64>) -> f64 {
 
 /// What is revealed looks uniform although everything hidden is zero: weights, biases, input, so that without
 /// hiding messages and columns would be almost all zeros. 63 degrees of freedom: 120 is exceeded with 2·10⁻⁵.
-#[test]
-fn what_is_revealed_looks_uniform() {
+fn what_is_revealed_looks_uniform<E: Extension>() {
     let mut model = models::mlp([5, 4, 3, 2]);
     for own in &mut model.weights {
         own.weights.fill(0);
         own.bias.fill(0);
     }
-    let prepared = hiding(&model, 4);
-    let mut cheat = Cheat { seed: Some([5; 32]), ..Cheat::default() };
+    let prepared = hiding::<E>(&model, 4);
+    let mut cheat = Cheat::<E> { seed: Some([5; 32]), ..Cheat::default() };
     let proof = prepared.prove_tampered(&[0; 5], 1, b"c", &mut cheat).unwrap();
     let words = |bytes: &[u8]| -> Vec<u64> {
         bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
     };
-    let plan = Plan::new(&model.architecture, 1, OPENINGS, false).unwrap();
+    let plan = plan::<E>(&model, 1);
     let sent: usize = cheat.seen.iter().map(|(_, len)| len).sum();
     // Messages, combinations and the linear test.
-    let (messages, rest) = proof.bytes[32..].split_at(16 * sent);
+    let (messages, rest) = proof.bytes[32..].split_at(E::BYTES * sent);
     assert!(chi_square(words(messages).into_iter()) < 120.0);
     // Columns of the weights, with their salts; places are distinct, so there are at most so many.
     let columns = (plan.queries - 8) * (SALT + 8 * plan.outside[0].rows);
@@ -592,7 +612,7 @@ fn what_is_revealed_looks_uniform() {
     let own = plan.queries / 2 * (SALT + 8 * plan.columns.all_rows());
     assert!(chi_square(words(&rest[rest.len() - own..]).into_iter()) < 120.0);
     // The same without hiding is nowhere near.
-    let plain = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let plain = registered::<E>(&model, 0, None);
     let proof = plain.prove(&[0; 5], 1, b"c").unwrap().bytes;
     assert!(chi_square(words(&proof).into_iter()) > 1000.0);
 }
@@ -605,9 +625,9 @@ struct Case {
 }
 
 impl Case {
-    fn new() -> Self {
+    fn new<E: Extension>() -> Self {
         let model = models::dense(3, 2, false);
-        let prepared = hiding(&model, 1);
+        let prepared = hiding::<E>(&model, 1);
         let input = model.input(1, 9);
         let proof = prepared.prove(&input, 1, b"").unwrap();
         let (header, output) = (prepared.header().clone(), proof.output);
@@ -628,9 +648,8 @@ impl Case {
 }
 
 /// §4.12, 20: no byte is free, nothing may follow, nothing may be missing. (All bytes: slow test.)
-#[test]
-fn damaged_proofs_are_rejected() {
-    let case = Case::new();
+fn damaged_proofs_are_rejected<E: Extension>() {
+    let case = Case::new::<E>();
     let proof = &case.proof;
     assert!(case.accepts(proof));
     assert!(!case.accepts(&[]) && !case.accepts(&[&proof[..], &[0]].concat()));
@@ -638,24 +657,22 @@ fn damaged_proofs_are_rejected() {
     for _ in 0..100 {
         assert!(!case.accepts(&proof[..rng.below(proof.len())]));
     }
-    for place in (0..proof.len()).step_by(97) {
+    for place in (0..proof.len()).step_by(97 * one_in::<E>(3)) {
         case.flip(place);
     }
 }
 
 /// Every byte of a proof, one at a time.
-#[test]
-#[ignore = "slow: one verification per byte"]
-fn every_byte_flip_is_rejected() {
-    let case = Case::new();
+fn every_byte_flip_is_rejected<E: Extension>() {
+    let case = Case::new::<E>();
     for place in 0..case.proof.len() {
         case.flip(place);
     }
 }
 
 /// Random mutations of proofs and headers: no panic, no acceptance.
-fn mutate(rounds: usize, seed: u64) {
-    let case = Case::new();
+fn mutate<E: Extension>(rounds: usize, seed: u64) {
+    let case = Case::new::<E>();
     let header = case.header.to_bytes();
     let mut rng = models::Rng(seed);
     for round in 0..rounds {
@@ -691,33 +708,57 @@ fn mutate(rounds: usize, seed: u64) {
     }
 }
 
-#[test]
-fn a_thousand_mutations() {
-    mutate(1_000, 1);
+fn a_thousand_mutations<E: Extension>() {
+    mutate::<E>(1_000, 1);
 }
 
-#[test]
-#[ignore = "slow: a hundred thousand mutations"]
-fn a_hundred_thousand_mutations() {
-    mutate(100_000, 2);
+fn a_hundred_thousand_mutations<E: Extension>() {
+    mutate::<E>(100_000, 2);
 }
 
 /// Every message is one that a pad was counted for: the bound is not far off.
-#[test]
-fn pads_are_counted() {
+fn pads_are_counted<E: Extension>() {
     for (model, batch) in [
         (models::dense(3, 2, true), 1),
         (models::everything(), 3),
         (models::mlp([50, 32, 17, 10]), 5),
     ] {
-        let prepared = hiding(&model, 1);
-        let mut cheat = Cheat::default();
+        let prepared = hiding::<E>(&model, 1);
+        let mut cheat = Cheat::<E>::default();
         let input = model.input(batch, 1);
         prepared.prove_tampered(&input, batch, b"", &mut cheat).unwrap();
         let clear = ["combination", "factors of products", "linear test"];
         let hidden = cheat.seen.iter().filter(|(label, _)| !clear.contains(label));
         let sent: usize = hidden.map(|(_, len)| len).sum();
-        let plan = Plan::new(&model.architecture, batch, OPENINGS, false).unwrap();
+        let plan = plan::<E>(&model, batch);
         assert!(sent <= plan.pads.messages && plan.pads.messages <= sent + 100, "{sent}");
     }
 }
+
+over_both!(
+    an_idle_cheat_is_accepted,
+    false_witnesses_are_rejected,
+    other_weights_are_rejected,
+    every_message_is_bound,
+    false_products_are_rejected,
+    other_pads_are_rejected,
+    masks_with_a_sum_are_rejected,
+    a_sum_of_the_mask_undoes_no_equation,
+    late_masks_are_rejected,
+    rows_far_from_the_code_are_rejected,
+    longer_rows_are_rejected,
+    one_opening_too_many_is_refused,
+    profiles_do_not_mix,
+    hidden_inputs_are_bound,
+    hidden_and_public_inputs_do_not_mix,
+    links_are_between_equal_weights,
+    two_proofs_share_nothing,
+    what_is_revealed_looks_uniform,
+    damaged_proofs_are_rejected,
+    #[ignore = "slow: one verification per byte"]
+    every_byte_flip_is_rejected,
+    a_thousand_mutations,
+    #[ignore = "slow: a hundred thousand mutations"]
+    a_hundred_thousand_mutations,
+    pads_are_counted,
+);

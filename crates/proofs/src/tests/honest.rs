@@ -1,26 +1,32 @@
 //! Honest proofs verify, and outputs are those of the oracle.
 
 use super::models::{self, Model};
+use super::security;
+use crate::extension::Extension;
 use crate::model::Kind;
 use crate::prover::Prepared;
 use crate::verifier::{verify, verify_hidden_input};
-use crate::{Header, Statement, commit_input};
+use crate::{Header, Profile, Statement, commit_input};
 
-fn check(model: &Model, batch: usize) -> usize {
-    let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+fn registered<E: Extension>(model: &Model, openings: Option<u32>) -> Prepared {
+    let profile = Profile::new(security::<E>(), openings);
+    let architecture = model.architecture.clone();
+    Prepared::registered(architecture, &model.weights, profile, &[3; 32]).unwrap()
+}
+
+fn check<E: Extension>(model: &Model, batch: usize) {
+    let prepared = registered::<E>(model, None);
     let input = model.input(batch, 5);
     let proof = prepared.prove(&input, batch, b"context").unwrap();
     assert_eq!(proof.output, model.oracle(&input, batch));
     let header = Header::from_bytes(&prepared.header().to_bytes()).unwrap();
     let statement = Statement { batch, input: &input, output: &proof.output, context: b"context" };
     verify(&header, &statement, &proof.bytes).unwrap();
-    check_hiding(model, batch);
-    proof.bytes.len()
+    check_hiding::<E>(model, batch);
 }
 
-fn check_hiding(model: &Model, batch: usize) {
-    let prepared =
-        Prepared::hiding(model.architecture.clone(), &model.weights, &[3; 32], 2).unwrap();
+fn check_hiding<E: Extension>(model: &Model, batch: usize) {
+    let prepared = registered::<E>(model, Some(2));
     let input = model.input(batch, 5);
     let proof = prepared.prove(&input, batch, b"context").unwrap();
     assert_eq!(proof.output, model.oracle(&input, batch));
@@ -36,36 +42,39 @@ fn check_hiding(model: &Model, batch: usize) {
     verify_hidden_input(&header, &statement, &commitment, &hidden.bytes).unwrap();
 }
 
-#[test]
-fn one_dense_layer() {
+fn one_dense_layer<E: Extension>() {
     for (k, n) in [(64, 64), (3, 1), (1, 5), (100, 33)] {
-        check(&models::dense(k, n, false), 1);
-        check(&models::dense(k, n, n > 1), 3);
+        check::<E>(&models::dense(k, n, false), 1);
+        check::<E>(&models::dense(k, n, n > 1), 3);
     }
 }
 
-#[test]
-fn a_perceptron_with_and_without_batch() {
+fn a_perceptron_with_and_without_batch<E: Extension>() {
     let model = models::mlp([50, 32, 17, 10]);
-    check(&model, 1);
-    check(&model, 5);
+    check::<E>(&model, 1);
+    check::<E>(&model, 5);
 }
 
-#[test]
-fn every_operation() {
-    check(&models::everything(), 1);
-    check(&models::everything(), 3);
+fn every_operation<E: Extension>() {
+    check::<E>(&models::everything(), 1);
+    check::<E>(&models::everything(), 3);
 }
 
 /// Nothing to commit to: the weight matrix has no rows, and is not opened.
-#[test]
-fn a_model_without_weights() {
+fn a_model_without_weights<E: Extension>() {
     let ops = vec![
         (Kind::AvgPool { window: models::window([2, 2], [2, 2], [0; 4]) }, 0, false),
         (Kind::Table, 1, false),
     ];
-    check(&models::build(&[2, 4, 4], ops, &[(0, 127)], 3), 2);
+    check::<E>(&models::build(&[2, 4, 4], ops, &[(0, 127)], 3), 2);
 }
+
+over_both!(
+    one_dense_layer,
+    a_perceptron_with_and_without_batch,
+    every_operation,
+    a_model_without_weights,
+);
 
 /// Differential: the padded forward pass against the oracle, on 10^4 inputs of 2,500 random models whose
 /// weights and inputs are often corners.

@@ -4,6 +4,7 @@
 
 use super::models;
 use crate::error::ProofError;
+use crate::extension::Quadratic;
 use crate::forward;
 use crate::model::{Architecture, Kind, Op, Table, Tensor, limits};
 use crate::prover::Prepared;
@@ -136,9 +137,9 @@ fn the_digest_is_absorbed_first() {
         transcript.absorb("batch", &1_u64.to_le_bytes());
         transcript.absorb("input", &[3, 0, 252, 255]);
         transcript.absorb("output", &[5, 0]);
-        transcript.challenge()
+        transcript.challenge::<Quadratic>()
     };
-    assert_eq!(statement.transcript(&digest).challenge(), by_hand(&digest));
+    assert_eq!(statement.transcript(&digest).challenge::<Quadratic>(), by_hand(&digest));
     assert_ne!(by_hand(&digest), by_hand(&[8; 32]));
     // And the digest is of every byte of the architecture, the profile and the root.
     let model = models::dense(3, 2, false);

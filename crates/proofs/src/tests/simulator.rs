@@ -7,10 +7,11 @@
 //! salts are uniform), what a verifier sees of it, it could have made itself.
 
 use super::models::{self, Model, Rng};
-use crate::extension::E;
+use super::security;
+use crate::extension::{self, Extension};
 use crate::field::F;
 use crate::header::{Header, Profile};
-use crate::hiding::{MASK_ROWS, Plan};
+use crate::hiding::Plan;
 use crate::merkle::{self, Digest, Tree};
 use crate::ntt::Domain;
 use crate::transcript::Transcript;
@@ -42,8 +43,8 @@ impl Simulator {
         (0..count).map(|_| self.element()).collect()
     }
 
-    fn extension(&mut self) -> E {
-        E(self.element(), self.element())
+    fn extension<E: Extension>(&mut self) -> E {
+        E::from_fn(|_| self.element())
     }
 
     fn digest(&mut self) -> Digest {
@@ -70,33 +71,40 @@ impl Simulator {
     }
 
     /// The proof, the header whose root belongs to it, and the commitment to the input if that is hidden.
-    fn run(
+    fn run<E: Extension>(
         &mut self,
         model: &Model,
         statement: &Statement<'_>,
         hides_input: bool,
     ) -> (Header, Vec<u8>, Option<Digest>) {
         let architecture = model.architecture.clone();
-        let profile = Profile::Hiding100 { openings: OPENINGS };
+        let profile = Profile::new(security::<E>(), Some(OPENINGS));
         let mut header = Header { architecture, profile, weight_root: [0; 32] };
-        let plan = Plan::new(&header.architecture, statement.batch, OPENINGS, hides_input).unwrap();
+        let plan = Plan::new(
+            security::<E>(),
+            &header.architecture,
+            statement.batch,
+            OPENINGS,
+            hides_input,
+        )
+        .unwrap();
 
         // As many random messages as the verifier reads, and the test with the coefficient it wants.
         let mut proof: Vec<u8> = self.digest().to_vec();
         for _ in 0..1 << 16 {
-            proof.extend(self.extension().to_bytes());
+            self.extension::<E>().write(&mut proof);
         }
         let supply = proof.clone();
         let transcript = Transcript::programmed("simulator");
         let mut settled =
-            verifier::inference(&header, statement, hides_input, &plan, transcript, &supply)
+            verifier::inference::<E>(&header, statement, hides_input, &plan, transcript, &supply)
                 .unwrap();
         proof.truncate(supply.len() - settled.reader.remaining());
         let mut test: Vec<E> = (0..plan.test_length()).map(|_| self.extension()).collect();
         test[plan.pad_columns() - 1] = settled.target;
-        proof.extend(test.iter().flat_map(|element| element.to_bytes()));
-        settled.reader.elements("linear test", test.len()).unwrap();
-        settled.reader.transcript.challenge();
+        proof.extend(extension::to_bytes(&test));
+        settled.reader.elements::<E>("linear test", test.len()).unwrap();
+        let _: E = settled.reader.transcript.challenge();
 
         // The places are known; so everything else is made to fit.
         let places = settled.reader.transcript.positions(plan.queries, plan.log_places());
@@ -138,15 +146,16 @@ impl Simulator {
             let first = plan.columns.rows;
             let mut column = self.elements(plan.columns.all_rows());
             // Each mask makes up for everything else in what it masks.
-            column[first..first + MASK_ROWS + 2].fill(F::ZERO);
+            let masks = plan.mask_rows();
+            column[first..first + masks + E::DEGREE].fill(F::ZERO);
             let point = domain.point(*place);
-            let E(low, high) = test - tested.at(point, &column);
-            column[first + MASK_ROWS..][..2].copy_from_slice(&[low, high]);
+            let missing = test - tested.at(point, &column);
+            column[first + masks..][..E::DEGREE].copy_from_slice(missing.coordinates().as_ref());
             assert_eq!(tested.at(point, &column), test);
             let factors = &settled.columns.factors;
             let missing = word - combine(&column, factors);
-            let mask = self.masks(missing, &factors[first..first + MASK_ROWS]);
-            column[first..first + MASK_ROWS].copy_from_slice(&mask);
+            let mask = self.masks(missing, &factors[first..first + masks]);
+            column[first..first + masks].copy_from_slice(&mask);
             let leaf = self.leaf(&column);
             let node = &below.level(plan.fold())[*place][..];
             hashes.push(salted(&[&leaf, node].concat()));
@@ -158,25 +167,38 @@ impl Simulator {
         (header, proof, roots.get(1).copied())
     }
 
-    /// Three values with Σ factor · value = `missing`: the last is free.
-    fn masks(&mut self, missing: E, factors: &[E]) -> Vec<F> {
-        let [a, b, c] = factors else { panic!("three masks") };
+    /// Values with Σ factor · value = `missing`, one more than the degree: the last is free.
+    fn masks<E: Extension>(&mut self, missing: E, factors: &[E]) -> Vec<F> {
+        let (last, factors) = factors.split_last().unwrap();
         let free = self.element();
-        let rest = missing - c.scale(free);
-        // a·x + b·y = rest over E is two equations over F.
-        let determinant = (a.0 * b.1 - a.1 * b.0).inverse().unwrap();
-        let x = (rest.0 * b.1 - rest.1 * b.0) * determinant;
-        let y = (a.0 * rest.1 - a.1 * rest.0) * determinant;
-        vec![x, y, free]
+        let rest = missing - last.scale(free);
+        // As many equations over F as unknowns: Gauss, with the right-hand side behind each row.
+        let row = |index: usize| -> Vec<F> {
+            let all = factors.iter().chain([&rest]);
+            all.map(|element| element.coordinates()[index]).collect()
+        };
+        let mut rows: Vec<Vec<F>> = (0..E::DEGREE).map(row).collect();
+        for pivot in 0..E::DEGREE {
+            let found = (pivot..E::DEGREE).find(|row| rows[*row][pivot] != F::ZERO).unwrap();
+            rows.swap(pivot, found);
+            let inverse = rows[pivot][pivot].inverse().unwrap();
+            let own: Vec<F> = rows[pivot].iter().map(|value| *value * inverse).collect();
+            for (index, row) in rows.iter_mut().enumerate() {
+                let factor = row[pivot];
+                for (value, own) in row.iter_mut().zip(&own) {
+                    *value = if index == pivot { *own } else { *value - factor * *own };
+                }
+            }
+        }
+        rows.iter().map(|row| row[E::DEGREE]).chain([free]).collect()
     }
 }
 
-fn combine(column: &[F], factors: &[E]) -> E {
+fn combine<E: Extension>(column: &[F], factors: &[E]) -> E {
     column.iter().zip(factors).map(|(value, factor)| factor.scale(*value)).sum()
 }
 
-#[test]
-fn simulated_proofs_are_accepted_under_programmed_challenges() {
+fn simulated_proofs_are_accepted_under_programmed_challenges<E: Extension>() {
     let programmed = || Transcript::programmed("simulator");
     for (model, batch, hides_input) in [
         (models::mlp([5, 4, 3, 2]), 1, false),
@@ -191,7 +213,7 @@ fn simulated_proofs_are_accepted_under_programmed_challenges() {
             .collect();
         assert!(hides_input || output != model.oracle(&input, batch));
         let statement = Statement { batch, input: &input, output: &output, context: b"c" };
-        let (header, proof, commitment) = simulator.run(&model, &statement, hides_input);
+        let (header, proof, commitment) = simulator.run::<E>(&model, &statement, hides_input);
         let root = commitment.as_ref();
         verify_with(&header, &statement, root, programmed(), &proof).unwrap();
         // The challenges made it so: under those of the hash it is nothing.
@@ -209,3 +231,5 @@ fn simulated_proofs_are_accepted_under_programmed_challenges() {
         }
     }
 }
+
+over_both!(simulated_proofs_are_accepted_under_programmed_challenges);

@@ -1,11 +1,13 @@
 //! One honest proof against other statements, other models and damaged bytes: all rejected.
 
 use super::models::{self, Rng};
+use super::{one_in, security};
+use crate::extension::Extension;
 use crate::field::MODULUS;
 use crate::model::{Architecture, Kind};
 use crate::prover::{Prepared, Proof};
 use crate::verifier::verify;
-use crate::{Header, Statement};
+use crate::{Header, Profile, Statement};
 
 struct Case {
     prepared: Prepared,
@@ -15,8 +17,14 @@ struct Case {
 
 const CONTEXT: &[u8] = b"process 7, nonce 1";
 
-fn case(model: &models::Model, batch: usize) -> Case {
-    let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+fn registered<E: Extension>(model: &models::Model) -> Prepared {
+    let profile = Profile::new(security::<E>(), None);
+    let architecture = model.architecture.clone();
+    Prepared::registered(architecture, &model.weights, profile, &[0; 32]).unwrap()
+}
+
+fn case<E: Extension>(model: &models::Model, batch: usize) -> Case {
+    let prepared = registered::<E>(model);
     let input = model.input(batch, 9);
     let proof = prepared.prove(&input, batch, CONTEXT).unwrap();
     Case { prepared, input, proof }
@@ -33,9 +41,8 @@ impl Case {
 }
 
 /// §4.1, 22: context, input, output and batch are part of what is proved.
-#[test]
-fn a_proof_is_for_one_statement() {
-    let case = case(&models::mlp([5, 4, 3, 2]), 1);
+fn a_proof_is_for_one_statement<E: Extension>() {
+    let case = case::<E>(&models::mlp([5, 4, 3, 2]), 1);
     let header = case.prepared.header();
     let honest = case.statement();
     verify(header, &honest, &case.proof.bytes).unwrap();
@@ -60,10 +67,9 @@ fn a_proof_is_for_one_statement() {
 }
 
 /// §4.3, 4, 13, 17, 23: anything else in the architecture is another model, and its digest is another.
-#[test]
-fn a_proof_is_for_one_model() {
+fn a_proof_is_for_one_model<E: Extension>() {
     let model = models::everything();
-    let case = case(&model, 1);
+    let case = case::<E>(&model, 1);
     let header = case.prepared.header();
     verify(header, &case.statement(), &case.proof.bytes).unwrap();
     let original = &model.architecture;
@@ -98,23 +104,21 @@ fn a_proof_is_for_one_model() {
 }
 
 /// §4.13: a square layer and its transpose have equal sizes and different commitments.
-#[test]
-fn a_transposed_layer_is_another_model() {
+fn a_transposed_layer_is_another_model<E: Extension>() {
     let mut model = models::dense(6, 6, false);
-    let case = case(&model, 1);
+    let case = case::<E>(&model, 1);
     let weights = model.weights[0].weights.clone();
     for (index, weight) in weights.iter().enumerate() {
         model.weights[0].weights[index % 6 * 6 + index / 6] = *weight;
     }
-    let transposed = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+    let transposed = registered::<E>(&model);
     assert_ne!(transposed.header().digest(), case.prepared.header().digest());
     assert!(verify(transposed.header(), &case.statement(), &case.proof.bytes).is_err());
 }
 
 /// §4.12, 20: no byte is free, nothing may follow, nothing may be missing.
-#[test]
-fn damaged_proofs_are_rejected() {
-    let case = case(&models::dense(3, 2, false), 1);
+fn damaged_proofs_are_rejected<E: Extension>() {
+    let case = case::<E>(&models::dense(3, 2, false), 1);
     let proof = &case.proof.bytes;
     assert!(case.accepts(proof));
     assert!(!case.accepts(&[]) && !case.accepts(&[&proof[..], &[0]].concat()));
@@ -123,7 +127,8 @@ fn damaged_proofs_are_rejected() {
         assert!(!case.accepts(&proof[..rng.below(proof.len())]));
     }
     // The whole interactive part, then one byte in 41 of the columns and paths (all of them: slow test).
-    let places = (0..3000).chain((3000..proof.len()).step_by(41));
+    let step = one_in::<E>(3);
+    let places = (0..3000).step_by(step).chain((3000..proof.len()).step_by(41 * step));
     for place in places.filter(|place| *place < proof.len()) {
         let mut damaged = proof.clone();
         damaged[place] ^= 1 << (place % 8);
@@ -132,10 +137,8 @@ fn damaged_proofs_are_rejected() {
 }
 
 /// Every byte of a proof, one at a time.
-#[test]
-#[ignore = "slow: one verification per byte"]
-fn every_byte_flip_is_rejected() {
-    let case = case(&models::dense(3, 2, false), 1);
+fn every_byte_flip_is_rejected<E: Extension>() {
+    let case = case::<E>(&models::dense(3, 2, false), 1);
     for place in 0..case.proof.bytes.len() {
         let mut damaged = case.proof.bytes.clone();
         damaged[place] ^= 1 << (place % 8);
@@ -144,12 +147,11 @@ fn every_byte_flip_is_rejected() {
 }
 
 /// §4.12: x and x + p are one element; only x is accepted.
-#[test]
-fn elements_have_one_encoding() {
-    let case = case(&models::dense(3, 2, false), 1);
+fn elements_have_one_encoding<E: Extension>() {
+    let case = case::<E>(&models::dense(3, 2, false), 1);
     let proof = &case.proof.bytes;
     let mut tried = 0;
-    for place in (32..proof.len() - 8).step_by(8) {
+    for place in (32..proof.len() - 8).step_by(8 * one_in::<E>(4)) {
         let word = u64::from_le_bytes(proof[place..place + 8].try_into().unwrap());
         if let Some(alias) = word.checked_add(MODULUS) {
             let mut damaged = proof.clone();
@@ -158,12 +160,12 @@ fn elements_have_one_encoding() {
             tried += 1;
         }
     }
-    assert!(tried > 50, "{tried} aliases");
+    assert!(tried > 50 / one_in::<E>(4), "{tried} aliases");
 }
 
 /// Random mutations of proofs and headers: no panic, no acceptance.
-fn fuzz(rounds: usize, seed: u64) {
-    let case = case(&models::dense(3, 2, false), 1);
+fn fuzz<E: Extension>(rounds: usize, seed: u64) {
+    let case = case::<E>(&models::dense(3, 2, false), 1);
     let header = case.prepared.header().to_bytes();
     let mut rng = Rng(seed);
     for round in 0..rounds {
@@ -197,13 +199,23 @@ fn fuzz(rounds: usize, seed: u64) {
     }
 }
 
-#[test]
-fn ten_thousand_mutations() {
-    fuzz(10_000, 1);
+fn thousands_of_mutations<E: Extension>() {
+    fuzz::<E>(10_000 / one_in::<E>(4), 1);
 }
 
-#[test]
-#[ignore = "slow: a million mutations"]
-fn a_million_mutations() {
-    fuzz(1_000_000, 2);
+fn a_million_mutations<E: Extension>() {
+    fuzz::<E>(1_000_000, 2);
 }
+
+over_both!(
+    a_proof_is_for_one_statement,
+    a_proof_is_for_one_model,
+    a_transposed_layer_is_another_model,
+    damaged_proofs_are_rejected,
+    #[ignore = "slow: one verification per byte"]
+    every_byte_flip_is_rejected,
+    elements_have_one_encoding,
+    thousands_of_mutations,
+    #[ignore = "slow: a million mutations"]
+    a_million_mutations,
+);

@@ -5,7 +5,7 @@ use super::models::{self, Rng};
 use crate::lanes::WITHOUT_VECTORS;
 use crate::prover::Prepared;
 use crate::verifier::verify;
-use crate::{Result, Statement};
+use crate::{Profile, Result, Statement};
 
 /// Runs something on this thread without vectors.
 fn scalar<T>(work: impl FnOnce() -> T) -> T {
@@ -23,11 +23,17 @@ fn said(verdict: &Result<()>) -> String {
 fn proofs_and_verdicts_are_the_same_without_vectors() {
     let one_thread = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let mut rng = Rng(7);
-    for model in [models::dense(100, 33, true), models::mlp([50, 32, 17, 10]), models::everything()]
-    {
+    for (model, profile) in [
+        (models::dense(100, 33, true), Profile::Plain100),
+        (models::mlp([50, 32, 17, 10]), Profile::Plain128),
+        (models::everything(), Profile::Plain100),
+        (models::everything(), Profile::Plain128),
+    ] {
         let input = model.input(2, 4);
         let make = || {
-            let prepared = Prepared::new(model.architecture.clone(), &model.weights).unwrap();
+            let architecture = model.architecture.clone();
+            let prepared =
+                Prepared::registered(architecture, &model.weights, profile, &[0; 32]).unwrap();
             let proof = prepared.prove(&input, 2, b"v").unwrap();
             (prepared, proof)
         };

@@ -3,18 +3,18 @@
 use std::ops::{Add, Sub};
 
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::transcript::Transcript;
 
 /// What messages are to the verifier's equations: plain elements, or elements hidden behind pads.
-pub(crate) trait Value: Clone + Add<Output = Self> + Sub<Output = Self> {
+pub(crate) trait Value<E>: Clone + Add<Output = Self> + Sub<Output = Self> {
     /// A public element.
     fn public(element: E) -> Self;
     /// The product with a public element.
     fn times(&self, factor: E) -> Self;
 }
 
-impl Value for E {
+impl<E: Extension> Value<E> for E {
     fn public(element: E) -> Self {
         element
     }
@@ -25,9 +25,9 @@ impl Value for E {
 }
 
 /// The source of messages and challenges, and the judge of equations.
-pub(crate) trait Channel {
+pub(crate) trait Channel<E: Extension> {
     /// What a message is.
-    type Value: Value;
+    type Value: Value<E>;
     /// The next message: `count` elements.
     fn receive(&mut self, label: &'static str, count: usize) -> Result<Vec<Self::Value>>;
     /// The next elements, which hide nothing.
@@ -101,11 +101,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Field elements in the clear.
-    pub(crate) fn elements(&mut self, label: &'static str, count: usize) -> Result<Vec<E>> {
-        let bytes = self.take(16 * count)?;
+    pub(crate) fn elements<E: Extension>(
+        &mut self,
+        label: &'static str,
+        count: usize,
+    ) -> Result<Vec<E>> {
+        let bytes = self.take(E::BYTES * count)?;
         self.transcript.absorb(label, bytes);
-        let (chunks, _) = bytes.as_chunks::<16>();
-        let read: Option<Vec<E>> = chunks.iter().map(|chunk| E::from_bytes(*chunk)).collect();
+        let read: Option<Vec<E>> = bytes.chunks_exact(E::BYTES).map(E::read).collect();
         read.ok_or(ProofError::Rejected("an element that is not canonical"))
     }
 
@@ -119,7 +122,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Channel for Reader<'_> {
+impl<E: Extension> Channel<E> for Reader<'_> {
     type Value = E;
 
     fn receive(&mut self, label: &'static str, count: usize) -> Result<Vec<E>> {

@@ -3,10 +3,10 @@
 use super::channel::{Channel, Value};
 use super::sumcheck;
 use crate::error::Result;
-use crate::extension::E;
+use crate::extension::Extension;
 
 /// What the leaves are claimed to be at a point.
-pub(crate) struct Leaves<V> {
+pub(crate) struct Leaves<E, V> {
     /// The numerator.
     pub(crate) p: V,
     /// The denominator.
@@ -16,7 +16,10 @@ pub(crate) struct Leaves<V> {
 }
 
 /// Follows the tree from its root, which must be 0 over something that is not 0, to its 2^`depth` leaves.
-pub(crate) fn verify<C: Channel>(channel: &mut C, depth: usize) -> Result<Leaves<C::Value>> {
+pub(crate) fn verify<E: Extension, C: Channel<E>>(
+    channel: &mut C,
+    depth: usize,
+) -> Result<Leaves<E, C::Value>> {
     let zero = C::Value::public(E::ZERO);
     let mut leaves = Leaves { p: zero.clone(), q: zero, point: Vec::new() };
     for level in 0..depth {

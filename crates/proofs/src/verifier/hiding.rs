@@ -20,7 +20,7 @@ use super::places::{self, Tested};
 use super::{Found, channel::Channel, converse, layers};
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
-use crate::extension::{E, inverses};
+use crate::extension::{Extension, inverses};
 use crate::field::F;
 use crate::forward;
 use crate::header::{Header, Statement};
@@ -31,7 +31,7 @@ use crate::ntt::Domain;
 use crate::transcript::Transcript;
 
 /// What remains of a hiding proof after its conversation.
-pub(crate) struct Settled<'a> {
+pub(crate) struct Settled<'a, E> {
     /// Reads on, behind the challenge of the equations.
     pub(crate) reader: Reader<'a>,
     /// Root of the proof's own tree.
@@ -41,21 +41,21 @@ pub(crate) struct Settled<'a> {
     /// What the functional must give.
     pub(crate) target: E,
     /// The combination that the proof's own columns must fit.
-    pub(crate) columns: Opened,
+    pub(crate) columns: Opened<E>,
     /// The same of each commitment from outside.
-    pub(crate) outside: Vec<Opened>,
+    pub(crate) outside: Vec<Opened<E>>,
 }
 
 /// Claims on a proof's own blocks, and on each commitment from outside.
-type Claimed = (Vec<Claim<Padded>>, Vec<Vec<Claim<Padded>>>);
+type Claimed<E> = (Vec<Claim<E, Padded<E>>>, Vec<Vec<Claim<E, Padded<E>>>>);
 
 /// Reads everything up to the polynomial of the linear test. Decides nothing.
-fn settle<'a>(
+fn settle<'a, E: Extension>(
     plan: &'a Plan,
     transcript: Transcript,
     proof: &'a [u8],
-    talk: impl FnOnce(&mut PaddedReader<'a>) -> Result<Claimed>,
-) -> Result<Settled<'a>> {
+    talk: impl FnOnce(&mut PaddedReader<'a, E>) -> Result<Claimed<E>>,
+) -> Result<Settled<'a, E>> {
     let mut reader = Reader::new(transcript, proof);
     let root = reader.receive_digest("columns root")?;
     let mut channel = PaddedReader::new(reader, &plan.pads);
@@ -80,14 +80,14 @@ fn settle<'a>(
 }
 
 /// The conversation about a statement.
-pub(crate) fn inference<'a>(
+pub(crate) fn inference<'a, E: Extension>(
     header: &Header,
     statement: &Statement<'_>,
     hides_input: bool,
     plan: &'a Plan,
     transcript: Transcript,
     proof: &'a [u8],
-) -> Result<Settled<'a>> {
+) -> Result<Settled<'a, E>> {
     let (batch, architecture) = (statement.batch, &header.architecture);
     let output = forward::padded(architecture.output(), batch, statement.output)?;
     let input = if hides_input {
@@ -115,26 +115,26 @@ pub(crate) fn inference<'a>(
 }
 
 /// The conversation about two registrations: one value of each block, claimed of both.
-fn same_weights<'a>(
+fn same_weights<'a, E: Extension>(
     header: &Header,
     plan: &'a Plan,
     transcript: Transcript,
     proof: &'a [u8],
-) -> Result<Settled<'a>> {
+) -> Result<Settled<'a, E>> {
     settle(plan, transcript, proof, |channel| {
         let blocks = layout::weight_blocks(&header.architecture);
         let points: Vec<Vec<E>> =
             blocks.iter().map(|(_, shape)| channel.challenges(shape.log_size)).collect();
         let values = channel.receive("weights", blocks.len())?;
         let claims = points.into_iter().zip(values).enumerate();
-        let claims: Vec<Claim<Padded>> =
+        let claims: Vec<Claim<E, Padded<E>>> =
             claims.map(|(block, (point, value))| Claim { block, point, value }).collect();
         Ok((Vec::new(), vec![claims.clone(), claims]))
     })
 }
 
 /// The functional that the linear test of a proof is about, and what it must give: for the prover.
-pub(crate) fn functional(
+pub(crate) fn functional<E: Extension>(
     header: &Header,
     statement: &Statement<'_>,
     hides_input: bool,
@@ -147,7 +147,7 @@ pub(crate) fn functional(
 }
 
 /// The same of a link.
-pub(crate) fn link_functional(
+pub(crate) fn link_functional<E: Extension>(
     header: &Header,
     plan: &Plan,
     transcript: Transcript,
@@ -158,7 +158,7 @@ pub(crate) fn link_functional(
 }
 
 /// Checks a hiding proof of a statement.
-pub(super) fn verify(
+pub(super) fn verify<E: Extension>(
     header: &Header,
     statement: &Statement<'_>,
     input: Option<&Digest>,
@@ -167,8 +167,9 @@ pub(super) fn verify(
     proof: &[u8],
 ) -> Result<()> {
     let hides = input.is_some();
-    let plan = Plan::new(&header.architecture, statement.batch, openings, hides)?;
-    let settled = inference(header, statement, hides, &plan, transcript, proof)?;
+    let security = header.profile.security();
+    let plan = Plan::new(security, &header.architecture, statement.batch, openings, hides)?;
+    let settled = inference::<E>(header, statement, hides, &plan, transcript, proof)?;
     let mut roots = Vec::with_capacity(2);
     if plan.outside.len() > usize::from(hides) {
         roots.push(header.weight_root);
@@ -178,27 +179,27 @@ pub(super) fn verify(
 }
 
 /// Checks a proof that two headers are of the same weights.
-pub(super) fn verify_link(
+pub(super) fn verify_link<E: Extension>(
     old: &Header,
     new: &Header,
     openings: u32,
     transcript: Transcript,
     proof: &[u8],
 ) -> Result<()> {
-    let Some(plan) = Plan::link(&old.architecture, openings)? else {
+    let Some(plan) = Plan::link(old.profile.security(), &old.architecture, openings)? else {
         // Without weights there is one registration only.
         let same = proof.is_empty() && old.weight_root == new.weight_root;
         return if same { Ok(()) } else { Err(ProofError::Rejected("another empty model")) };
     };
-    let settled = same_weights(old, &plan, transcript, proof)?;
+    let settled = same_weights::<E>(old, &plan, transcript, proof)?;
     settled.finish(&plan, &[old.weight_root, new.weight_root])
 }
 
-impl Settled<'_> {
+impl<E: Extension> Settled<'_, E> {
     /// Checks the linear test and all columns.
     fn finish(self, plan: &Plan, roots: &[Digest]) -> Result<()> {
         let Self { mut reader, root, functional, target, columns, outside } = self;
-        let test = reader.elements("linear test", plan.test_length())?;
+        let test: Vec<E> = reader.elements("linear test", plan.test_length())?;
         if test.get(plan.pad_columns() - 1) != Some(&target) {
             return Err(ProofError::Rejected("an equation behind pads is false"));
         }
@@ -222,7 +223,7 @@ impl Settled<'_> {
 }
 
 /// The products of pads are products: one random place of two polynomials of factors and one of products.
-fn products(channel: &mut PaddedReader<'_>, layout: &Pads) -> Result<()> {
+fn products<E: Extension>(channel: &mut PaddedReader<'_, E>, layout: &Pads) -> Result<()> {
     let unlucky = || ProofError::Rejected("a challenge in a small subgroup");
     let at = channel.challenge();
     let factors = channel.receive_clear("factors of products", 2)?;
@@ -244,7 +245,7 @@ fn products(channel: &mut PaddedReader<'_>, layout: &Pads) -> Result<()> {
 
 /// The weights that give a polynomial's value at a point from its values on a subgroup of order 2^`log_size`, in
 /// the order of [`Domain`]; `None` when the point is in the subgroup.
-pub(crate) fn lagrange(log_size: u32, at: E) -> Option<Vec<E>> {
+pub(crate) fn lagrange<E: Extension>(log_size: u32, at: E) -> Option<Vec<E>> {
     let domain = Domain::new(log_size);
     let size = domain.size();
     let points: Vec<F> = (0..size).map(|place| domain.point(place)).collect();

@@ -5,7 +5,7 @@ use super::channel::{Channel, Value};
 use super::sumcheck;
 use crate::claims::Claim;
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::forward::channel_axis;
 use crate::header::Header;
@@ -15,11 +15,11 @@ use crate::model::{Architecture, Kind, Op, Window};
 use crate::windows;
 
 /// Claims made so far.
-pub(crate) struct Claims<V> {
+pub(crate) struct Claims<E, V> {
     /// `(tensor, point, value)`.
     pub(crate) tensors: Vec<(usize, Vec<E>, V)>,
     /// Claims on the weight commitment.
-    pub(crate) weights: Vec<Claim<V>>,
+    pub(crate) weights: Vec<Claim<E, V>>,
 }
 
 /// The block of an operation's output among the columns.
@@ -33,7 +33,7 @@ pub(crate) fn block(columns: &[(Column, Block)], name: Column) -> Result<usize> 
 }
 
 /// `acc·m` at the look-up point: q·2^s + Σ 2^(8i)·limb_i − 2^(s−1).
-pub(crate) fn scaled<V: Value>(
+pub(crate) fn scaled<E: Extension, V: Value<E>>(
     architecture: &Architecture,
     blocks: &[(Column, Block)],
     values: &[V],
@@ -53,14 +53,14 @@ pub(crate) fn scaled<V: Value>(
 }
 
 /// Verifies operation `index`: `sum` is Σ eq(point, cell)·m·acc.
-pub(crate) fn verify<C: Channel>(
+pub(crate) fn verify<E: Extension, C: Channel<E>>(
     channel: &mut C,
     header: &Header,
     batch: usize,
     index: usize,
     sum: C::Value,
     point: &[E],
-    claims: &mut Claims<C::Value>,
+    claims: &mut Claims<E, C::Value>,
 ) -> Result<()> {
     let architecture = &header.architecture;
     let op = &architecture.ops()[index];
@@ -113,7 +113,7 @@ fn sides(architecture: &Architecture, index: usize, window: &Window) -> [windows
 }
 
 /// Multipliers per channel: gives the claim on the accumulators and moves the point to it.
-fn bind_channel<C: Channel>(
+fn bind_channel<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     index: usize,
@@ -134,13 +134,13 @@ fn bind_channel<C: Channel>(
 }
 
 /// The claim without its bias.
-fn without_bias<C: Channel>(
+fn without_bias<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     index: usize,
     claim: C::Value,
     point: &[E],
-    claims: &mut Claims<C::Value>,
+    claims: &mut Claims<E, C::Value>,
 ) -> Result<C::Value> {
     let value = channel.receive_one("bias")?;
     let block = weight_block(architecture, WeightBlock::Bias(index))?;
@@ -154,13 +154,13 @@ fn weight_block(architecture: &Architecture, name: WeightBlock) -> Result<usize>
 }
 
 /// The sum-check over k: gives its point and the claim on the left factor.
-fn inner<C: Channel>(
+fn inner<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     index: usize,
     claim: C::Value,
     channels: &[E],
-    claims: &mut Claims<C::Value>,
+    claims: &mut Claims<E, C::Value>,
 ) -> Result<(Vec<E>, C::Value)> {
     let (k_bits, ..) = layout::weight_shape(architecture, index).ok_or_else(super::missing)?;
     let (last, k) = sumcheck::products(channel, "inner round", claim, k_bits)?;
@@ -172,13 +172,13 @@ fn inner<C: Channel>(
     Ok((k, left))
 }
 
-fn dense<C: Channel>(
+fn dense<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     index: usize,
     claim: C::Value,
     point: &[E],
-    claims: &mut Claims<C::Value>,
+    claims: &mut Claims<E, C::Value>,
 ) -> Result<()> {
     let (_, n_bits) = channel_axis(architecture, index);
     let (channels, rows) = point.split_at(n_bits);
@@ -189,7 +189,7 @@ fn dense<C: Channel>(
 }
 
 #[allow(clippy::too_many_arguments, reason = "the same as the other operations, plus its window")]
-fn convolution<C: Channel>(
+fn convolution<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     batch: usize,
@@ -197,7 +197,7 @@ fn convolution<C: Channel>(
     window: &Window,
     claim: C::Value,
     point: &[E],
-    claims: &mut Claims<C::Value>,
+    claims: &mut Claims<E, C::Value>,
 ) -> Result<()> {
     let bits = layout::axis_bits(&architecture.tensors()[index + 1], batch);
     let (across, rest) = point.split_at(bits[0]);
@@ -218,7 +218,7 @@ fn convolution<C: Channel>(
 
 /// Σ_{h,w} A(h)·B(w)·x(h, w) = claim, x at `outer` in channel and batch.
 #[allow(clippy::too_many_arguments, reason = "one equation over an image")]
-fn image<C: Channel>(
+fn image<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     batch: usize,
@@ -226,7 +226,7 @@ fn image<C: Channel>(
     [down, across]: &[Vec<E>; 2],
     claim: C::Value,
     outer: &[E],
-    claims: &mut Claims<C::Value>,
+    claims: &mut Claims<E, C::Value>,
 ) -> Result<()> {
     let bits = layout::axis_bits(&architecture.tensors()[input], batch);
     let (w_bits, h_bits) = (bits[0], bits[1]);

@@ -3,7 +3,7 @@
 use super::channel::{Channel, Value};
 use super::gkr::Leaves;
 use crate::error::Result;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
 use crate::layout::{self, Block, Column, Segment, Segments};
 use crate::mle;
@@ -11,11 +11,11 @@ use crate::model::Architecture;
 
 /// Checks the claimed leaves against the claimed columns and the public tables.
 #[allow(clippy::too_many_arguments, reason = "one equation over everything the argument is about")]
-pub(crate) fn check<C: Channel>(
+pub(crate) fn check<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     segments: &Segments,
-    leaves: &Leaves<C::Value>,
+    leaves: &Leaves<E, C::Value>,
     blocks: &[(Column, Block)],
     values: &[C::Value],
     folding: E,
@@ -76,13 +76,13 @@ pub(crate) fn check<C: Channel>(
 }
 
 /// The extension of the identity 0, 1, 2, …
-fn identity(point: &[E]) -> E {
+fn identity<E: Extension>(point: &[E]) -> E {
     let terms = point.iter().enumerate();
     terms.map(|(bit, x)| x.scale(F::from_u64(1 << bit))).sum()
 }
 
 /// The extensions of a table's two columns.
-fn table_at(architecture: &Architecture, id: usize, point: &[E]) -> (E, E) {
+fn table_at<E: Extension>(architecture: &Architecture, id: usize, point: &[E]) -> (E, E) {
     let table = &architecture.tables[id];
     let (mut q, mut y) = (E::ZERO, E::ZERO);
     for (index, weight) in mle::eq_table(point).iter().enumerate() {
@@ -94,7 +94,7 @@ fn table_at(architecture: &Architecture, id: usize, point: &[E]) -> (E, E) {
 }
 
 /// The extension of the input's range.
-fn input_at(architecture: &Architecture, point: &[E]) -> E {
+fn input_at<E: Extension>(architecture: &Architecture, point: &[E]) -> E {
     let entries = mle::eq_table(point).into_iter().enumerate();
     let entry = |(index, weight): (usize, E)| {
         weight.scale(F::from_i64(layout::input_entry(architecture.input(), index)))

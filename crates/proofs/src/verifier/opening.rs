@@ -15,7 +15,7 @@ use super::sumcheck;
 use crate::claims::{self, Claim, Group};
 use crate::dot::dot;
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::{self, Extension};
 use crate::field::F;
 use crate::layout::log2_ceil;
 use crate::merkle::{self, Digest};
@@ -26,24 +26,34 @@ use crate::params::Matrix;
 /// How the claims on a commitment are verified; the prover's counterpart is `prover::commit::Commitment`.
 pub(crate) trait Commitment {
     /// Checks all claims against the commitment `root`.
-    fn verify(&self, channel: &mut Reader<'_>, root: &Digest, claims: &[Claim<E>]) -> Result<()>;
+    fn verify<E: Extension>(
+        &self,
+        channel: &mut Reader<'_>,
+        root: &Digest,
+        claims: &[Claim<E, E>],
+    ) -> Result<()>;
 }
 
 impl Commitment for Matrix {
-    fn verify(&self, channel: &mut Reader<'_>, root: &Digest, claims: &[Claim<E>]) -> Result<()> {
+    fn verify<E: Extension>(
+        &self,
+        channel: &mut Reader<'_>,
+        root: &Digest,
+        claims: &[Claim<E, E>],
+    ) -> Result<()> {
         let opened = argue(channel, self, claims)?;
         check_columns(channel, self, root, &opened)
     }
 }
 
 /// A combination of rows that was sent, and what it is a combination with.
-pub(crate) struct Opened {
+pub(crate) struct Opened<E> {
     /// One factor a row.
     pub(crate) factors: Vec<E>,
     combination: Vec<E>,
 }
 
-impl Opened {
+impl<E: Extension> Opened<E> {
     /// The code word of the combination at some positions.
     pub(crate) fn words(&self, log_length: u32, positions: &[usize]) -> Vec<E> {
         words(&self.combination, log_length, positions)
@@ -66,11 +76,11 @@ impl Opened {
 }
 
 /// Follows an opening up to the combination that columns must then fit.
-pub(crate) fn argue<C: Channel>(
+pub(crate) fn argue<E: Extension, C: Channel<E>>(
     channel: &mut C,
     matrix: &Matrix,
-    all: &[Claim<C::Value>],
-) -> Result<Opened> {
+    all: &[Claim<E, C::Value>],
+) -> Result<Opened<E>> {
     let by_claim = channel.challenge().powers(all.len());
     let groups = claims::groups(matrix, all);
     let zero = || C::Value::public(E::ZERO);
@@ -78,7 +88,7 @@ pub(crate) fn argue<C: Channel>(
     let total = terms.fold(zero(), |sum, term| sum + term);
     let (last, point) = sumcheck::products(channel, "column round", total, matrix.log_columns)?;
     let values = channel.receive("column values", groups.len())?;
-    let weighted = |group: &Group| match group {
+    let weighted = |group: &Group<E>| match group {
         Group::Large { columns, .. } => mle::eq(columns, &point),
         Group::Row { claims, .. } => {
             let of = |index: &usize| {
@@ -110,20 +120,18 @@ pub(crate) fn argue<C: Channel>(
     Ok(Opened { factors, combination })
 }
 
-fn inner_product(a: &[E], b: &[E]) -> E {
+fn inner_product<E: Extension>(a: &[E], b: &[E]) -> E {
     a.iter().zip(b).map(|(x, y)| *x * *y).sum()
 }
 
 /// The code word of a vector at some positions.
-pub(crate) fn words(vector: &[E], log_length: u32, positions: &[usize]) -> Vec<E> {
+pub(crate) fn words<E: Extension>(vector: &[E], log_length: u32, positions: &[usize]) -> Vec<E> {
     let domain = Domain::new(log_length);
-    let [low, high] = [|e: &E| e.0, |e: &E| e.1].map(|coordinate: fn(&E) -> F| {
-        let mut word: Vec<F> = vector.iter().map(coordinate).collect();
+    extension::by_coordinate(vector, |word| {
         word.resize(domain.size(), F::ZERO);
-        domain.evaluate_at(&mut word, vector.len(), positions);
-        word
-    });
-    positions.iter().map(|position| E(low[*position], high[*position])).collect()
+        domain.evaluate_at(word, vector.len(), positions);
+        *word = positions.iter().map(|position| word[*position]).collect();
+    })
 }
 
 /// The values of a column.
@@ -135,16 +143,16 @@ pub(crate) fn column(bytes: &[u8]) -> Result<Vec<F>> {
 }
 
 /// The combination of a column.
-pub(crate) fn combine(bytes: &[u8], factors: &[E]) -> Result<E> {
+pub(crate) fn combine<E: Extension>(bytes: &[u8], factors: &[E]) -> Result<E> {
     Ok(dot(factors, &column(bytes)?))
 }
 
 /// Opens random columns and compares each with the code word of the combination.
-fn check_columns(
+fn check_columns<E: Extension>(
     channel: &mut Reader<'_>,
     matrix: &Matrix,
     root: &Digest,
-    opened: &Opened,
+    opened: &Opened<E>,
 ) -> Result<()> {
     let positions = channel.transcript.positions(matrix.queries, matrix.log_length);
     let words = opened.words(matrix.log_length, &positions);

@@ -8,17 +8,17 @@ use std::ops::{Add, Sub};
 
 use super::channel::{Channel, Reader, Value};
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::hiding::Pads;
 
 /// A public element plus a linear form in pads, sorted by pad.
 #[derive(Debug, Clone)]
-pub(crate) struct Padded {
+pub(crate) struct Padded<E> {
     known: E,
     terms: Vec<(usize, E)>,
 }
 
-impl Padded {
+impl<E: Extension> Padded<E> {
     /// A pad, times a factor.
     pub(super) fn pad(index: usize, factor: E) -> Self {
         Self { known: E::ZERO, terms: vec![(index, factor)] }
@@ -55,21 +55,21 @@ impl Padded {
     }
 }
 
-impl Add for Padded {
+impl<E: Extension> Add for Padded<E> {
     type Output = Self;
     fn add(self, other: Self) -> Self {
         self.merged(other, E::ONE)
     }
 }
 
-impl Sub for Padded {
+impl<E: Extension> Sub for Padded<E> {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
         self.merged(other, -E::ONE)
     }
 }
 
-impl Value for Padded {
+impl<E: Extension> Value<E> for Padded<E> {
     fn public(element: E) -> Self {
         Self { known: element, terms: Vec::new() }
     }
@@ -81,9 +81,9 @@ impl Value for Padded {
 }
 
 /// Reads hidden messages and keeps the equations.
-pub(super) struct PaddedReader<'a> {
+pub(super) struct PaddedReader<'a, E> {
     pub(super) reader: Reader<'a>,
-    pub(super) equations: Vec<Padded>,
+    pub(super) equations: Vec<Padded<E>>,
     pads: &'a Pads,
     /// Messages read.
     next: usize,
@@ -91,7 +91,7 @@ pub(super) struct PaddedReader<'a> {
     products: VecDeque<(usize, [usize; 2])>,
 }
 
-impl<'a> PaddedReader<'a> {
+impl<'a, E: Extension> PaddedReader<'a, E> {
     pub(super) fn new(reader: Reader<'a>, pads: &'a Pads) -> Self {
         let products = pads.pairs.iter().copied().enumerate().collect();
         Self { reader, equations: Vec::new(), pads, next: 0, products }
@@ -103,10 +103,10 @@ impl<'a> PaddedReader<'a> {
     }
 }
 
-impl Channel for PaddedReader<'_> {
-    type Value = Padded;
+impl<E: Extension> Channel<E> for PaddedReader<'_, E> {
+    type Value = Padded<E>;
 
-    fn receive(&mut self, label: &'static str, count: usize) -> Result<Vec<Padded>> {
+    fn receive(&mut self, label: &'static str, count: usize) -> Result<Vec<Padded<E>>> {
         if self.next + count > self.pads.messages {
             return Err(ProofError::Rejected("BUG: more messages than pads"));
         }
@@ -122,18 +122,18 @@ impl Channel for PaddedReader<'_> {
     }
 
     fn challenge(&mut self) -> E {
-        self.reader.challenge()
+        self.reader.transcript.challenge()
     }
 
     fn challenges(&mut self, count: usize) -> Vec<E> {
-        self.reader.challenges(count)
+        self.reader.transcript.challenges(count)
     }
 
     fn hides(&self) -> bool {
         true
     }
 
-    fn product(&mut self, a: &Padded, b: &Padded) -> Result<Padded> {
+    fn product(&mut self, a: &Padded<E>, b: &Padded<E>) -> Result<Padded<E>> {
         // (â − π_a)·(b̂ − π_b), with the committed product of the pads.
         let other = ProofError::Rejected("BUG: a product that no pads were committed for");
         let ([(one, sign)], [(two, other_sign)]) = (&a.terms[..], &b.terms[..]) else {
@@ -150,7 +150,7 @@ impl Channel for PaddedReader<'_> {
         }
     }
 
-    fn zero(&mut self, value: &Padded, _: &'static str) -> Result<()> {
+    fn zero(&mut self, value: &Padded<E>, _: &'static str) -> Result<()> {
         self.equations.push(value.clone());
         Ok(())
     }
@@ -159,12 +159,13 @@ impl Channel for PaddedReader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::Cubic as E;
 
     #[test]
     fn forms_are_linear() {
         let e = E::from_i64;
         let pads: Vec<E> = (0..6).map(|i| e(i * i + 3)).collect();
-        let value = |form: &Padded| {
+        let value = |form: &Padded<E>| {
             let (mut functional, mut target) = (vec![E::ZERO; 6], E::ZERO);
             form.collect(E::ONE, &mut functional, &mut target);
             functional.iter().zip(&pads).map(|(f, p)| *f * *p).sum::<E>() - target

@@ -5,19 +5,19 @@ use super::channel::Reader;
 use super::opening::{self, Opened};
 use crate::dot::dot;
 use crate::error::{ProofError, Result};
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::field::F;
-use crate::hiding::{MASK_ROWS, Plan};
+use crate::hiding::Plan;
 use crate::merkle::{self, Digest, SALT};
 use crate::ntt::Domain;
 
 /// Reads the columns of the commitments from outside, then their masks. Gives for each place the node of the
 /// masks that hangs below the proof's own tree; none when there is no such commitment.
-pub(super) fn check_outside(
+pub(super) fn check_outside<E: Extension>(
     reader: &mut Reader<'_>,
     plan: &Plan,
     roots: &[Digest],
-    opened: &[Opened],
+    opened: &[Opened<E>],
     places: &[usize],
 ) -> Result<Vec<Digest>> {
     // What is missing at each place, of each commitment, for its mask to make up for.
@@ -41,14 +41,14 @@ pub(super) fn check_outside(
         return Ok(Vec::new());
     }
     let depth = plan.fold() as usize;
-    let bytes = SALT + 8 * MASK_ROWS * opened.len();
+    let bytes = SALT + 8 * plan.mask_rows() * opened.len();
     let mut leaves = Leaves::new(bytes, places.len());
     let mut siblings = Vec::with_capacity(places.len() * depth);
     for index in 0..places.len() {
         let bytes = reader.take(bytes)?;
         leaves.push(bytes, &[]);
         let values = opening::column(&bytes[SALT..])?;
-        let each = values.chunks_exact(MASK_ROWS).zip(plan.outside.iter().zip(opened));
+        let each = values.chunks_exact(plan.mask_rows()).zip(plan.outside.iter().zip(opened));
         for ((mask, (matrix, opened)), missing) in each.zip(&missing) {
             let factors = opened.factors.get(matrix.rows..).unwrap_or_default();
             if missing.get(index) != Some(&dot(factors, mask)) {
@@ -90,13 +90,13 @@ impl Leaves {
 }
 
 /// The linear test, ready for many places.
-pub(crate) struct Tested<'a> {
+pub(crate) struct Tested<'a, E> {
     plan: &'a Plan,
     /// The polynomial of each row of pads.
     coefficients: Vec<Vec<E>>,
 }
 
-impl<'a> Tested<'a> {
+impl<'a, E: Extension> Tested<'a, E> {
     pub(crate) fn new(plan: &'a Plan, functional: &[E]) -> Self {
         Self { plan, coefficients: plan.reversed_rows(functional) }
     }
@@ -104,12 +104,19 @@ impl<'a> Tested<'a> {
     /// What a column gives: Σ functional(x)·row + m_0 + x^(P − 1)·m_1.
     pub(crate) fn at(&self, x: F, column: &[F]) -> E {
         let (masks, pads) = column.split_at(self.plan.first_pad_row().min(column.len()));
-        let [.., a, b, c, d] = masks else { return E::ZERO };
+        let Some((_, masks)) =
+            masks.split_at_checked(self.plan.columns.rows + self.plan.mask_rows())
+        else {
+            return E::ZERO;
+        };
         let powers = powers(x, self.plan.log_pad_columns);
         let last = powers.last().copied().unwrap_or(F::ONE);
         let rows = self.coefficients.iter().zip(pads);
         let sum: E = rows.map(|(row, value)| dot(row, &powers).scale(*value)).sum();
-        sum + E(*a, *b) + E(*c, *d).scale(last)
+        let mask = |first: usize| {
+            E::from_fn(|index| masks.get(first + index).copied().unwrap_or_default())
+        };
+        sum + mask(0) + mask(E::DEGREE).scale(last)
     }
 }
 
@@ -130,12 +137,12 @@ fn powers(x: F, log: usize) -> Vec<F> {
 #[allow(clippy::too_many_arguments, reason = "one comparison of everything that was sent")]
 /// Reads the columns of the proof's own matrix and compares them with the combination plus `both` times the
 /// linear test: a challenge that comes after both were sent, so that two comparisons are one.
-pub(super) fn check_columns(
+pub(super) fn check_columns<E: Extension>(
     reader: &mut Reader<'_>,
     plan: &Plan,
     root: &Digest,
-    opened: &Opened,
-    tested: &Tested<'_>,
+    opened: &Opened<E>,
+    tested: &Tested<'_, E>,
     test: &[E],
     both: E,
     places: &[usize],

@@ -3,14 +3,14 @@
 use super::channel::{Channel, Value};
 use super::sumcheck;
 use crate::error::Result;
-use crate::extension::E;
+use crate::extension::Extension;
 use crate::layout;
 use crate::mle;
 use crate::model::Architecture;
 use crate::narrow::Limbs;
 
 /// The extension of padded int16 cells at a point.
-pub(crate) fn evaluate(cells: &[i16], point: &[E]) -> E {
+pub(crate) fn evaluate<E: Extension>(cells: &[i16], point: &[E]) -> E {
     let low = point.len().min(12);
     let table = Limbs::new(&mle::eq_table(&point[..low]));
     let rows = cells.chunks(1 << low).zip(mle::eq_table(&point[low..]));
@@ -19,7 +19,7 @@ pub(crate) fn evaluate(cells: &[i16], point: &[E]) -> E {
 
 /// Checks that the committed output equals the public one in every real cell; gives the claim on the
 /// committed output that remains.
-pub(crate) fn bind_output<C: Channel>(
+pub(crate) fn bind_output<E: Extension, C: Channel<E>>(
     channel: &mut C,
     architecture: &Architecture,
     batch: usize,

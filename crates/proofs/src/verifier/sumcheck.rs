@@ -3,16 +3,16 @@
 
 use super::channel::{Channel, Value};
 use crate::error::{ProofError, Result};
-use crate::extension::{E, inverses};
+use crate::extension::{Extension, inverses};
 
 /// g(x) for g(0), leading coefficient and g(1).
-fn quadratic<V: Value>(at_0: &V, leading: &V, at_1: &V, x: E) -> V {
+fn quadratic<E: Extension, V: Value<E>>(at_0: &V, leading: &V, at_1: &V, x: E) -> V {
     let slope = at_1.clone() - at_0.clone() - leading.clone() + leading.times(x);
     at_0.clone() + slope.times(x)
 }
 
 /// Follows `rounds` rounds from a claimed sum. Returns the claimed value at the point, and the point.
-pub(crate) fn products<C: Channel>(
+pub(crate) fn products<E: Extension, C: Channel<E>>(
     channel: &mut C,
     label: &'static str,
     mut claim: C::Value,
@@ -31,7 +31,7 @@ pub(crate) fn products<C: Channel>(
 
 /// The same for Σ eq(outer, ·)·h(·) with the eq factor outside the rounds: g(1) follows from
 /// claim = (1 − r)·g(0) + r·g(1). Returns the claimed value of h at the point, and the point.
-pub(crate) fn weighted<C: Channel>(
+pub(crate) fn weighted<E: Extension, C: Channel<E>>(
     channel: &mut C,
     label: &'static str,
     mut claim: C::Value,
