@@ -2,6 +2,7 @@
 
 use crate::extension::Extension;
 use crate::field::F;
+use crate::lanes::{self, Dot, WIDTH};
 
 /// A sum of products of two canonical numbers: 128 bits and a count of carries.
 #[derive(Clone, Copy, Default)]
@@ -35,11 +36,14 @@ fn plus<E: Extension>(sums: &E::Each<Sum>, factor: &E::Each<F>, value: F) -> E::
 /// Σ factor · value, over the shorter of the two.
 #[must_use]
 pub(crate) fn dot<E: Extension>(factors: &[E], values: &[F]) -> E {
+    let length = factors.len().min(values.len());
+    let (factors, rest) = factors[..length].split_at(length - length % WIDTH);
+    let (values, last) = values[..length].split_at(factors.len());
     let mut sums = E::each(|_| Sum::default());
-    for (factor, value) in factors.iter().zip(values) {
+    for (factor, value) in rest.iter().zip(last) {
         sums = plus::<E>(&sums, &factor.coordinates(), *value);
     }
-    E::from_fn(|index| sums[index].reduced())
+    lanes::run(Dot { factors, values }) + E::from_fn(|index| sums[index].reduced())
 }
 
 /// Columns combined at a time.

@@ -408,6 +408,47 @@ impl WithSimd for Copies<'_> {
     }
 }
 
+/// `to ← from·factor`.
+pub(crate) struct Scale<'a> {
+    pub(crate) from: &'a [F],
+    pub(crate) to: &'a mut [F],
+    pub(crate) factor: F,
+}
+
+impl WithSimd for Scale<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let factor = self.factor.to_u64();
+        for (from, to) in self.from.iter().zip(self.to) {
+            *to = F::of_lane(multiply(from.to_u64(), factor));
+        }
+    }
+}
+
+/// Σ factor·value, of whole vectors; see [`crate::dot`].
+pub(crate) struct Dot<'a, E> {
+    pub(crate) factors: &'a [E],
+    /// As many.
+    pub(crate) values: &'a [F],
+}
+
+impl<E: Extension> WithSimd for Dot<'_, E> {
+    type Output = E;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> E {
+        let mut sums = Wide::<E>::zero();
+        for (group, values) in self.values.as_chunks::<WIDTH>().0.iter().enumerate() {
+            let factors = Wide::load(self.factors, WIDTH * group, 1);
+            let values = values.map(F::to_u64);
+            sums = sums.plus(Wide(E::each(|index| multiply_words(factors.0[index], values))));
+        }
+        E::from_fn(|index| sums.0[index].iter().map(|word| F::of_lane(*word)).sum())
+    }
+}
+
 /// Σ values·limbs of the rows of 32-bit limbs of each coordinate, values shifted to be unsigned; see
 /// [`crate::narrow`].
 pub(crate) struct NarrowDot<'a, E: Extension> {
@@ -534,7 +575,9 @@ mod tests {
             prop_assert_eq!(&values[19..], &[(of(a) - of(b)) * of(w); 19][..]);
             let mut copied = vec![F::ZERO; 19];
             run(Copies { low: &x, high: &mut copied, twiddles: &t });
-            prop_assert_eq!(copied, vec![of(a) * of(w); 19]);
+            prop_assert_eq!(&copied, &vec![of(a) * of(w); 19]);
+            run(Scale { from: &x, to: &mut copied, factor: of(b) });
+            prop_assert_eq!(copied, vec![of(a) * of(b); 19]);
             elements_agree::<Quadratic>(words)?;
             elements_agree::<Cubic>(words)?;
         }

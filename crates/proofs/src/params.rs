@@ -72,13 +72,18 @@ pub fn queries(security: Security, message: usize, length: usize) -> usize {
     assert!(message < length, "BUG: a code has redundancy");
     let survives = f64::midpoint(1.0, message as f64 / length as f64);
     let target = 0.5_f64.powi(security.query_bits().cast_signed());
-    // Products of IEEE doubles: the same count on every machine.
+    // Bit by bit from the highest, the most queries that do not suffice. Products of IEEE doubles: the same count
+    // on every machine.
+    let squares = std::iter::successors(Some(survives), |power| Some(power * power));
+    let powers: Vec<f64> = squares.take_while(|power| *power > target).collect();
     let (mut count, mut product) = (0, 1.0);
-    while product > target {
-        product *= survives;
-        count += 1;
+    for (bit, power) in powers.iter().enumerate().rev() {
+        if product * power > target {
+            product *= power;
+            count += 1 << bit;
+        }
     }
-    count
+    count + 1
 }
 
 /// Where a block lies in its matrix.
@@ -184,6 +189,22 @@ mod tests {
         assert_eq!(queries(Security::Bits100, 1, 8), 123); // 102 / log2(16/9) = 122.9
         assert_eq!(queries(Security::Bits128, 1, 4), 192); // 130 / log2(8/5) = 191.7
         assert_eq!(queries(Security::Bits128, 1, 8), 157); // 130 / log2(16/9) = 156.6
+    }
+
+    /// Against one product a query.
+    #[test]
+    fn query_counts_are_those_of_counting() {
+        let rates = (6..=20).flat_map(|log| (0..200).map(move |i| (1_usize << log, i)));
+        for (length, i) in rates {
+            let message = 1 + (length - 2) * i / 220;
+            for security in Security::ALL {
+                let survives = f64::midpoint(1.0, message as f64 / length as f64);
+                let target = 0.5_f64.powi(security.query_bits().cast_signed());
+                let products = std::iter::successors(Some(1.0), |product| Some(product * survives));
+                let counted = products.take_while(|product| *product > target).count();
+                assert_eq!(queries(security, message, length), counted, "{message} of {length}");
+            }
+        }
     }
 
     /// No two blocks share a cell, and small blocks are aligned to their size.

@@ -8,6 +8,7 @@ use crate::error::{ProofError, Result};
 use crate::extension::Extension;
 use crate::field::F;
 use crate::hiding::Plan;
+use crate::lanes::{self, Scale};
 use crate::merkle::{self, Digest, SALT};
 use crate::ntt::Domain;
 
@@ -122,13 +123,10 @@ impl<'a, E: Extension> Tested<'a, E> {
 
 /// `1, x, x², …`: `2^log` of them, by doubling, so that products do not wait for each other.
 fn powers(x: F, log: usize) -> Vec<F> {
-    let (mut powers, mut next) = (vec![F::ONE], x);
-    for _ in 0..log {
-        powers.extend_from_within(..);
-        let half = powers.len() / 2;
-        for power in &mut powers[half..] {
-            *power *= next;
-        }
+    let (mut powers, mut next) = (vec![F::ONE; 1 << log], x);
+    for half in (0..log).map(|log| 1 << log) {
+        let (low, rest) = powers.split_at_mut(half);
+        lanes::run(Scale { from: low, to: &mut rest[..half], factor: next });
         next *= next;
     }
     powers
