@@ -1,4 +1,6 @@
-//! Inner products of elements of E with values of F, with one reduction for all terms.
+//! Inner products of elements of E with values of F.
+
+use std::marker::PhantomData;
 
 use crate::extension::Extension;
 use crate::field::F;
@@ -36,14 +38,38 @@ fn plus<E: Extension>(sums: &E::Each<Sum>, factor: &E::Each<F>, value: F) -> E::
 /// Σ factor · value, over the shorter of the two.
 #[must_use]
 pub(crate) fn dot<E: Extension>(factors: &[E], values: &[F]) -> E {
-    let length = factors.len().min(values.len());
-    let (factors, rest) = factors[..length].split_at(length - length % WIDTH);
-    let (values, last) = values[..length].split_at(factors.len());
     let mut sums = E::each(|_| Sum::default());
-    for (factor, value) in rest.iter().zip(last) {
+    for (factor, value) in factors.iter().zip(values) {
         sums = plus::<E>(&sums, &factor.coordinates(), *value);
     }
-    lanes::run(Dot { factors, values }) + E::from_fn(|index| sums[index].reduced())
+    E::from_fn(|index| sums[index].reduced())
+}
+
+/// Factors of many inner products, coordinate by coordinate.
+pub(crate) struct Factors<E> {
+    length: usize,
+    coordinates: Vec<F>,
+    of: PhantomData<E>,
+}
+
+impl<E: Extension> Factors<E> {
+    pub(crate) fn new(factors: &[E]) -> Self {
+        let of = |index: usize| factors.iter().map(move |factor| factor.coordinates()[index]);
+        let coordinates = (0..E::DEGREE).flat_map(of).collect();
+        Self { length: factors.len(), coordinates, of: PhantomData }
+    }
+
+    /// Σ factor · value, over the shorter of the two: what [`dot`] gives.
+    pub(crate) fn dot(&self, values: &[F]) -> E {
+        let length = self.length.min(values.len());
+        let (whole, rest) = values[..length].split_at(length - length % WIDTH);
+        E::from_fn(|index| {
+            let own = &self.coordinates[index * self.length..][..length];
+            let (factors, last) = own.split_at(whole.len());
+            let end: F = last.iter().zip(rest).map(|(factor, value)| *factor * *value).sum();
+            lanes::run(Dot { factors, values: whole }) + end
+        })
+    }
 }
 
 /// Columns combined at a time.

@@ -427,25 +427,25 @@ impl WithSimd for Scale<'_> {
     }
 }
 
-/// Σ factor·value, of whole vectors; see [`crate::dot`].
-pub(crate) struct Dot<'a, E> {
-    pub(crate) factors: &'a [E],
+/// Σ factor·value, of whole vectors, a sum a lane; see [`crate::dot`].
+pub(crate) struct Dot<'a> {
+    pub(crate) factors: &'a [F],
     /// As many.
     pub(crate) values: &'a [F],
 }
 
-impl<E: Extension> WithSimd for Dot<'_, E> {
-    type Output = E;
+impl WithSimd for Dot<'_> {
+    type Output = F;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) -> E {
-        let mut sums = Wide::<E>::zero();
-        for (group, values) in self.values.as_chunks::<WIDTH>().0.iter().enumerate() {
-            let factors = Wide::load(self.factors, WIDTH * group, 1);
-            let values = values.map(F::to_u64);
-            sums = sums.plus(Wide(E::each(|index| multiply_words(factors.0[index], values))));
+    fn with_simd<S: Simd>(self, _: S) -> F {
+        let mut sums = [0; WIDTH];
+        let groups = self.factors.as_chunks().0.iter().zip(self.values.as_chunks().0);
+        for (factors, values) in groups {
+            let products = multiply_words(factors.map(F::to_u64), values.map(F::to_u64));
+            sums = add_words(sums, products);
         }
-        E::from_fn(|index| sums.0[index].iter().map(|word| F::of_lane(*word)).sum())
+        sums.iter().map(|word| F::of_lane(*word)).sum()
     }
 }
 

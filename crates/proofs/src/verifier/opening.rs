@@ -13,7 +13,7 @@
 use super::channel::{Channel, Reader, Value};
 use super::sumcheck;
 use crate::claims::{self, Claim, Group};
-use crate::dot::dot;
+use crate::dot::Factors;
 use crate::error::{ProofError, Result};
 use crate::extension::{self, Extension};
 use crate::field::F;
@@ -143,8 +143,8 @@ pub(crate) fn column(bytes: &[u8]) -> Result<Vec<F>> {
 }
 
 /// The combination of a column.
-pub(crate) fn combine<E: Extension>(bytes: &[u8], factors: &[E]) -> Result<E> {
-    Ok(dot(factors, &column(bytes)?))
+pub(crate) fn combine<E: Extension>(bytes: &[u8], factors: &Factors<E>) -> Result<E> {
+    Ok(factors.dot(&column(bytes)?))
 }
 
 /// Opens random columns and compares each with the code word of the combination.
@@ -156,12 +156,12 @@ fn check_columns<E: Extension>(
 ) -> Result<()> {
     let positions = channel.transcript.positions(matrix.queries, matrix.log_length);
     let words = opened.words(matrix.log_length, &positions);
-    let width = 8 * matrix.rows;
+    let (width, factors) = (8 * matrix.rows, Factors::new(&opened.factors));
     let mut leaves = Vec::with_capacity(positions.len() * width);
     for word in words {
         let bytes = channel.take(width)?;
         leaves.extend_from_slice(bytes);
-        if combine(bytes, &opened.factors)? != word {
+        if combine(bytes, &factors)? != word {
             return Err(ProofError::Rejected("a column does not fit the combination"));
         }
     }

@@ -3,7 +3,7 @@
 
 use super::channel::Reader;
 use super::opening::{self, Opened};
-use crate::dot::dot;
+use crate::dot::{Factors, dot};
 use crate::error::{ProofError, Result};
 use crate::extension::Extension;
 use crate::field::F;
@@ -26,10 +26,11 @@ pub(super) fn check_outside<E: Extension>(
     for ((matrix, root), opened) in plan.outside.iter().zip(roots).zip(opened) {
         let mut words = opened.words(matrix.log_length, places);
         let mut leaves = Leaves::new(SALT + 8 * matrix.rows, places.len());
+        let factors = Factors::new(&opened.factors);
         for word in &mut words {
             let bytes = reader.take(SALT + 8 * matrix.rows)?;
             leaves.push(bytes, &[]);
-            *word -= opening::combine(&bytes[SALT..], &opened.factors)?;
+            *word -= opening::combine(&bytes[SALT..], &factors)?;
         }
         let (log_length, leaves) = (matrix.log_length, leaves.hash(merkle::salted_leaves));
         let found = merkle::root_of(log_length, places, &leaves, || reader.take_digest());
@@ -94,12 +95,13 @@ impl Leaves {
 pub(crate) struct Tested<'a, E> {
     plan: &'a Plan,
     /// The polynomial of each row of pads.
-    coefficients: Vec<Vec<E>>,
+    coefficients: Vec<Factors<E>>,
 }
 
 impl<'a, E: Extension> Tested<'a, E> {
     pub(crate) fn new(plan: &'a Plan, functional: &[E]) -> Self {
-        Self { plan, coefficients: plan.reversed_rows(functional) }
+        let rows = plan.reversed_rows(functional);
+        Self { plan, coefficients: rows.iter().map(|row| Factors::new(row)).collect() }
     }
 
     /// What a column gives: Σ functional(x)·row + m_0 + x^(P − 1)·m_1.
@@ -113,7 +115,7 @@ impl<'a, E: Extension> Tested<'a, E> {
         let powers = powers(x, self.plan.log_pad_columns);
         let last = powers.last().copied().unwrap_or(F::ONE);
         let rows = self.coefficients.iter().zip(pads);
-        let sum: E = rows.map(|(row, value)| dot(row, &powers).scale(*value)).sum();
+        let sum: E = rows.map(|(row, value)| row.dot(&powers).scale(*value)).sum();
         let mask = |first: usize| {
             E::from_fn(|index| masks.get(first + index).copied().unwrap_or_default())
         };
@@ -150,13 +152,13 @@ pub(super) fn check_columns<E: Extension>(
     let mut own: Vec<usize> = places.iter().map(|place| place >> plan.fold()).collect();
     own.dedup();
     let words = opened.words_with(both, test, matrix.log_length, &own);
-    let domain = Domain::new(matrix.log_length);
+    let (domain, factors) = (Domain::new(matrix.log_length), Factors::new(&opened.factors));
     let bytes = SALT + 8 * matrix.all_rows();
     let mut leaves = Leaves::new(if below.is_empty() { bytes } else { bytes + 32 }, own.len());
     for (place, word) in own.iter().zip(words) {
         let bytes = reader.take(bytes)?;
         let column = opening::column(&bytes[SALT..])?;
-        let combined = dot(&opened.factors, &column);
+        let combined = factors.dot(&column);
         if combined + both * tested.at(domain.point(*place), &column) != word {
             return Err(ProofError::Rejected("a column does not fit what was sent of it"));
         }
