@@ -3,22 +3,10 @@
 use maxwell_proofs::model::{Architecture, Kind, Op, OpWeights, Table, Tensor, Weights, Window};
 use maxwell_proofs::{Header, Prepared, Profile, ProofError, Statement, verifier};
 
-/// A small generator: every run is the same.
-pub(crate) struct Rng(pub(crate) u64);
+#[path = "rng.rs"]
+mod rng;
 
-impl Rng {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
+pub(crate) use rng::Rng;
 
 /// Everything that a verifier is given.
 #[derive(Clone, PartialEq, Eq, Debug)]

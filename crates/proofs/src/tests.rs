@@ -29,6 +29,7 @@ pub(crate) fn security<E: Extension>() -> Security {
 }
 
 mod cheats;
+mod damage;
 mod hiding;
 mod honest;
 pub(crate) mod models;

@@ -5,22 +5,12 @@ use crate::model::{
     Architecture, Kind, Op, OpWeights, Table, Tensor, Weights, Window, check_bounds,
 };
 
-/// A small generator, so that tests need no dependency and every run is the same.
-pub(crate) struct Rng(pub(crate) u64);
+#[path = "../../fuzz/rng.rs"]
+mod rng;
+
+pub(crate) use rng::Rng;
 
 impl Rng {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, n: usize) -> usize {
-        (self.next() % n as u64) as usize
-    }
-
     /// An integer in `lo..=hi`, now and then exactly a corner.
     pub(crate) fn int(&mut self, lo: i64, hi: i64) -> i64 {
         match self.below(16) {
