@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from cli.conftest import Maxwell, here, maxwell
-from maxwell.errors import ProofError
+from config.test_parse import base, parse
+from maxwell.errors import ConfigError, ProofError
+from maxwell.inference.models import load_models
 from maxwell.proofs import Model, ModelStore, Proof, backend, prove
 from maxwell.proofs.profiles import Profile, hides, profile_of
 from proofs.test_hiding import INT8, SAMPLES, inputs, network, refused
 
-__all__ = ["here", "maxwell", "network"]
+__all__ = ["base", "here", "maxwell", "network"]
 
 pytestmark = pytest.mark.skipif(not backend.available(), reason="no prover in this module")
 
@@ -150,3 +152,16 @@ def test_a_wrong_value_is_a_usage_error(maxwell: Maxwell, bits: str) -> None:
         done = maxwell(*arguments, "--security", bits)
         assert done.code == 2
         assert f"'{bits}' is not one of '100', '128'" in done.err
+
+
+def test_a_fleet_names_it(base: Path, tmp_path: Path) -> None:
+    """As for the command line; without a word it is 100 bits."""
+    for more, bits in (({}, 100), ({"security": 100}, 100), ({"security": 128}, 128)):
+        fleet = parse(base, model=[{"name": "m", "onnx": INT8, **more}])
+        assert fleet.models[0].security == bits
+        loaded = load_models(fleet.models, base, tmp_path / "run")
+        assert ModelStore(tmp_path / "run").security(loaded["m"].digest) == bits
+    for wrong, code in ((127, "MX1006"), (99, "MX1006"), (256, "MX1006"), ("128", "MX1004")):
+        with pytest.raises(ConfigError) as caught:
+            parse(base, model=[{"name": "m", "onnx": INT8, "security": wrong}])
+        assert caught.value.code == code
