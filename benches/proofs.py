@@ -12,7 +12,9 @@ verifying run on one thread for `rerun_ratio` and `breakeven_batch`. A matrix pr
 batch of n. The break-even batch is solved from measured batches and measured itself; null means
 that no measured batch is one.
 
-`python benches/proofs.py [--smoke] [--profile plain|zk] [--case NAME]…`
+At 128 bits (`proofs128.…`) three cases are measured, in the same run and beside their 100 bits.
+
+`python benches/proofs.py [--smoke] [--profile plain|zk] [--security 100|128] [--case NAME]…`
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROOFS: Final = 7
+
+CASES_128: Final = ("a_dense64", "c_mlp_784_128_64_10", "d_dense1024")
+"""What is measured at 128 bits too."""
 
 RERUN_RATIO_MAX: Final = {"d_matmul512": 1.0}
 
@@ -63,11 +68,26 @@ def report(case: str, mode: str, figures: Mapping[str, Any], one: Mapping[str, A
     )
 
 
+def report_128(case: str, mode: str, figures: Mapping[str, Any], beside: Mapping[str, Any]) -> None:
+    """Prints the lines of one case and mode at 128 bits, beside the same at 100."""
+    name = f"proofs128.{case}" if mode == "plain" else f"proofs128.{case}.{mode}"
+    units = {"prove_ms": "ms", "verify_ms": "ms", "proof_bytes": "bytes", "cpu_ms": "ms"}
+    for key, unit in (*units.items(), ("rss_bytes", "bytes")):
+        emit(
+            f"{name}.{key}",
+            figures[key],
+            unit,
+            peer="the same at 100 bits",
+            peer_value=beside[key],
+        )
+
+
 def parse() -> argparse.Namespace:
     """Parses the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--smoke", action="store_true", help="one small case, for tests")
     parser.add_argument("--profile", choices=MODES, help="one of the profiles, not all")
+    parser.add_argument("--security", type=int, choices=(100, 128), help="one of both")
     parser.add_argument("--case", action="append", choices=list(TARGETS))
     return parser.parse_args()
 
@@ -80,11 +100,15 @@ def main() -> None:
     for mode in (options.profile,) if options.profile else MODES:
         for case in cases:
             note(f"proofs: {case}: {mode}")
-            figures = in_child(case, mode, 1 if options.smoke else PROOFS)
+            count = 1 if options.smoke else PROOFS
+            figures = in_child(case, mode, count)
             if "missing" in figures:
                 note(f"proofs: profile {mode} is skipped: {figures['missing']}")
                 break
-            report(case, mode, figures, in_child(case, mode, 1, one_thread=True))
+            if options.security != 128:
+                report(case, mode, figures, in_child(case, mode, 1, one_thread=True))
+            if options.security == 128 or (options.security is None and case in CASES_128):
+                report_128(case, mode, in_child(case, mode, count, security=128), figures)
 
 
 if __name__ == "__main__":

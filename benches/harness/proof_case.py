@@ -1,7 +1,8 @@
 """Measures one case of the proof benches in a process of its own, so that its memory is its own.
 
-`python -m harness.proof_case CASE MODE COUNT` with two threads prints what proving costs;
-`--one-thread` what verifying and running again cost on one core, and where they cross.
+`python -m harness.proof_case CASE MODE COUNT` with two threads prints what proving costs, at 100
+bits or `--security 128`; `--one-thread` what verifying and running again cost on one core, and
+where they cross.
 """
 
 from __future__ import annotations
@@ -58,9 +59,12 @@ CELLS_MAX: Final = 1 << 22
 NARROWINGS: Final = 4
 
 
-def in_child(case: str, mode: str, count: int, *, one_thread: bool = False) -> dict[str, Any]:
+def in_child(
+    case: str, mode: str, count: int, *, one_thread: bool = False, security: int = 100
+) -> dict[str, Any]:
     """Runs this module in a child; `{"missing": reason}` when the prover lacks the mode."""
     command = [sys.executable, "-m", "harness.proof_case", case, mode, str(count)]
+    command += ["--security", str(security)]
     environment = dict(os.environ)
     if one_thread:
         command.append("--one-thread")
@@ -94,12 +98,12 @@ def best_ms(work: Callable[[], object], *, seconds: float = 0.25, least: int = 3
     return min(took) * 1e3
 
 
-def proving(case: Case, mode: str, count: int) -> dict[str, Any]:
+def proving(case: Case, mode: str, count: int, security: int) -> dict[str, Any]:
     """Registers once, proves and verifies several times."""
     network = imported(case)
     x = case.inputs(case.input[0])
     start, cpu = time.perf_counter(), time.process_time()
-    model = Model(network, hiding=mode == "zk")
+    model = Model(network, hiding=mode == "zk", security=security)
     setup = time.perf_counter() - start, time.process_time() - cpu
     proves: list[tuple[float, float]] = []
     verifies: list[float] = []
@@ -206,13 +210,14 @@ def main() -> None:
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("count", type=int)
     parser.add_argument("--one-thread", action="store_true")
+    parser.add_argument("--security", type=int, default=100)
     options = parser.parse_args()
     case = case_named(options.case)
     try:
         if options.one_thread:
             figures = crossing(case, options.mode)
         else:
-            figures = proving(case, options.mode, options.count)
+            figures = proving(case, options.mode, options.count, options.security)
     except ProofError as error:
         if error.code != "MX1708":
             raise

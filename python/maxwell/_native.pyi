@@ -245,12 +245,19 @@ class ProofModel:
     """
 
     def __new__(
-        cls, model_json: str, weights: bytes, *, seed: bytes | None = None, openings: int = 0
+        cls,
+        model_json: str,
+        weights: bytes,
+        *,
+        seed: bytes | None = None,
+        openings: int = 0,
+        security: int = 100,
     ) -> ProofModel:
         """Registers a model from its JSON form and its weights (little-endian int16, back to back).
 
         With `seed`, 32 fresh secret bytes, its proofs hide weights and activations; `openings`,
         1 to 256, is how often the weights may be opened, by all objects of one seed together.
+        `security` is 100 or 128 bits: a false statement is proved once in 2^security at most.
 
         Raises:
             ProofFailure: `invalid_model`, with the rule that is broken.

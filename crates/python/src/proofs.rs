@@ -1,6 +1,7 @@
 //! Proof of inference for Python. Tensors cross as little-endian int16, batch first, row-major.
 
-use maxwell_proofs::{Header, Prepared, ProofError, Seed, Statement, model, verifier};
+use maxwell_proofs::params::Security;
+use maxwell_proofs::{Header, Prepared, Profile, ProofError, Seed, Statement, model, verifier};
 use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -62,21 +63,25 @@ pub(crate) struct ProofModel {
 #[pymethods]
 impl ProofModel {
     #[new]
-    #[pyo3(signature = (model_json, weights, *, seed = None, openings = 0))]
+    #[pyo3(signature = (model_json, weights, *, seed = None, openings = 0, security = 100))]
     fn new(
         py: Python<'_>,
         model_json: &str,
         weights: &[u8],
         seed: Option<&[u8]>,
         openings: u32,
+        security: u32,
     ) -> PyResult<Self> {
         let prepared = guarded(py, || {
+            let security = Security::of_bits(security).ok_or_else(|| {
+                ProofError::InvalidModel(format!("{security} bits of security are not offered"))
+            })?;
             let (architecture, weights) = model::from_json(model_json, weights)?;
-            let Some(seed) = seed else { return Prepared::new(architecture, &weights) };
-            let seed: &Seed = seed.try_into().map_err(|_| {
+            let profile = Profile::new(security, seed.map(|_| openings));
+            let seed: &Seed = seed.unwrap_or(&[0; 32]).try_into().map_err(|_| {
                 ProofError::InvalidModel("a seed of another length than 32 bytes".to_owned())
             })?;
-            Prepared::hiding(architecture, &weights, seed, openings)
+            Prepared::registered(architecture, &weights, profile, seed)
         })?;
         Ok(Self { prepared })
     }

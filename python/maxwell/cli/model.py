@@ -10,6 +10,7 @@ import click
 from maxwell.cli.console import print_data, print_hint, print_warning
 from maxwell.cli.settings import Settings, common_options
 from maxwell.cli.stages import Stages
+from maxwell.proofs.profiles import SECURITIES, SECURITY_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,17 @@ def import_options(function: Callable[..., object]) -> Callable[..., object]:
     ):  # fmt: skip
         function = option(function)
     return function
+
+
+def security_option(
+    *, default: int | None
+) -> Callable[[Callable[..., object]], Callable[..., object]]:
+    """Adds the option that says how many bits proofs shall have."""
+    return click.option(
+        "--security", type=click.Choice(SECURITIES), default=default,
+        show_default=default is not None,
+        help="Bits: a false statement is proved once in 2^BITS at most.",
+    )  # fmt: skip
 
 
 def import_model(
@@ -74,6 +86,7 @@ def import_model(
     "--openings", type=click.IntRange(3, 256), metavar="N", default=16, show_default=True,
     help="With --zk: how often the weights may be opened; more make proofs longer.",
 )  # fmt: skip
+@security_option(default=SECURITY_DEFAULT)
 @click.option("--json", is_flag=True, help="Print as JSON.")
 @common_options
 @click.pass_obj
@@ -86,6 +99,7 @@ def register(
     per_tensor: bool,
     zk: bool,
     openings: int,
+    security: int,
     json: bool,
 ) -> int:
     """Import a model, commit to its weights, and keep it in the local store.
@@ -99,7 +113,7 @@ def register(
     network = import_model(stages, file, calibration, percentile, per_tensor)
     weights = sum(0 if w is None else w.size for w in network.proof_model.weights)
     with stages.stage("commit", f"committing to {weights:,} weights"):
-        model = Model(network, hiding=zk, openings=openings)
+        model = Model(network, hiding=zk, openings=openings, security=security)
     folder = model.save()
     if json:
         import msgspec
@@ -108,6 +122,7 @@ def register(
             "digest": model.digest,
             "folder": str(folder),
             "hiding": zk,
+            "security": security,
             "proofs_left": model.proofs_left,
         }
         click.echo(msgspec.json.encode({"schema": "maxwell.model/1", **about}))
@@ -138,7 +153,12 @@ def refresh(settings: Settings, *, model: str, json: bool) -> int:
     if json:
         import msgspec
 
-        about = {"digest": digest, "hiding": True, "proofs_left": registered.proofs_left}
+        about = {
+            "digest": digest,
+            "hiding": True,
+            "security": registered.security,
+            "proofs_left": registered.proofs_left,
+        }
         click.echo(msgspec.json.encode({"schema": "maxwell.model/1", **about}))
     else:
         click.echo(digest)
@@ -213,7 +233,7 @@ def list_models(settings: Settings, *, json: bool) -> int:
     from maxwell.proofs.openings import proofs_left
 
     table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(4):
+    for _ in range(5):
         table.add_column(no_wrap=True)
     for digest, about in found.items():
         kind = ""
@@ -221,6 +241,7 @@ def list_models(settings: Settings, *, json: bool) -> int:
             openings = store.openings(digest)
             left = "unknown" if openings is None else f"{proofs_left(openings)}"
             kind = f"weights hidden, {left} proofs left"
-        table.add_row(digest[:16], about.name, f"{about.macs:,} multiplications", kind)
+        bits = f"{store.security(digest)} bits"
+        table.add_row(digest[:16], about.name, f"{about.macs:,} multiplications", bits, kind)
     print_data(table)
     return 0

@@ -10,7 +10,7 @@ import msgspec
 from maxwell.proofs.bounds import FIELD_BOUND
 from maxwell.proofs.model import NAMES, op_macs
 from maxwell.proofs.openings import proofs_left
-from maxwell.proofs.proof import PROFILE_AT, PROFILES
+from maxwell.proofs.profiles import profile_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -47,6 +47,8 @@ class Inspection(msgspec.Struct, frozen=True):
     """None where the installation has no prover."""
     profile: str | None
     """Security profile of the commitment; None likewise."""
+    security: int | None
+    """Bits that its proofs have; None likewise."""
     openings: int | None
     """How often hidden weights may be opened; None when they are not hidden."""
     proofs_left: int | None
@@ -75,7 +77,7 @@ def inspection(
         header: of its commitment.
         openings: the count of hidden weights.
     """
-    profile = None if header is None else PROFILES.get(header[PROFILE_AT : PROFILE_AT + 1])
+    profile = None if header is None else profile_of(header)
     model = network.proof_model
     shapes, bounds = model.shapes(), network.bounds()
     operations: list[OperationView] = []
@@ -101,7 +103,8 @@ def inspection(
         "maxwell.model-inspection/1",
         network.name,
         digest,
-        profile,
+        None if profile is None else str(profile),
+        None if profile is None else profile.security,
         None if openings is None else openings.total,
         None if openings is None else proofs_left(openings),
         model.input_shape,

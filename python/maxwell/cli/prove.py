@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from maxwell.cli.console import print_note
-from maxwell.cli.model import import_model, import_options
+from maxwell.cli.model import import_model, import_options, security_option
 from maxwell.cli.settings import Settings, common_options
 from maxwell.cli.stages import Stages
 from maxwell.errors import ProofError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     help="Where the proof goes.",
 )  # fmt: skip
 @click.option("--zk", is_flag=True, help="Hide weights and activations.")
+@security_option(default=None)
 @click.option("--context", metavar="HEX", default="", help="Bytes that the proof is bound to.")
 @import_options
 @click.option("--json", is_flag=True, help="Print as JSON.")
@@ -42,6 +43,7 @@ def command(
     x: Path,
     out: Path,
     zk: bool,
+    security: int | None,
     context: str,
     calibration: Path | None,
     percentile: float | None,
@@ -51,7 +53,8 @@ def command(
     """Run a model on an input and write a proof of the result.
 
     With --zk the proof tells nothing about weights and activations beyond input and output; a model
-    that is registered with --zk is always proved so.
+    that is registered with --zk is always proved so. A model is proved with the security that it is
+    registered with; a file that is registered here and now with --security, or 100 bits.
 
     X.npy holds one input or a batch: real numbers, which are rounded to the model's grid, or the
     model's integers. A file that was registered is used as it was registered.
@@ -59,7 +62,7 @@ def command(
     stages = Stages(settings)
     bound_to = parse_hex(context, "--context")
     data = load_array(x)
-    registered = _registered(stages, model, data, zk, calibration, percentile, per_tensor)
+    registered = _registered(stages, model, data, zk, security, calibration, percentile, per_tensor)
     network = registered.network
     with stages.stage("prove", f"proving {network.proof_model.macs():,} multiplications"):
         proof = registered.prove(data, context=bound_to)
@@ -75,6 +78,7 @@ def command(
             "result": proof.result.tolist(),
             "proof_bytes": len(proof.proof),
             "hiding": proof.hiding,
+            "security": proof.security,
             "proofs_left": registered.proofs_left,
             "took_ns": {name: str(ns) for name, ns in stages.took_ns.items()},
         }
@@ -85,7 +89,9 @@ def command(
     click.echo(np.array2string(proof.result, precision=6, threshold=1_000, max_line_width=100))
     if not settings.quiet:
         took = stages.took_ns["prove"] / 1e6
-        print_note(f"{out}: {len(proof.proof):,} bytes of proof, {took:,.0f} ms")
+        print_note(
+            f"{out}: {len(proof.proof):,} bytes of proof, {proof.security} bits, {took:,.0f} ms"
+        )
         print_note(f"model {proof.digest}")
         if registered.proofs_left is not None:
             print_note(f"weights hidden; {registered.proofs_left} proofs left before a refresh")
@@ -97,12 +103,14 @@ def _registered(
     word: str,
     data: NDArray[np.generic],
     zk: bool,
+    security: int | None,
     calibration: Path | None,
     percentile: float | None,
     per_tensor: bool,
 ) -> Model:
     """Returns the registered model that a word or a file means, or imports and registers it."""
     from maxwell.proofs.onnx_file import read_bytes
+    from maxwell.proofs.profiles import SECURITY_DEFAULT
     from maxwell.proofs.proof import Model
     from maxwell.proofs.store import ModelStore
 
@@ -116,9 +124,14 @@ def _registered(
                 f"model {known[:16]}… was registered without hiding its weights",
                 hint="`maxwell model register --zk m.onnx` registers it anew",
             )
+        if security is not None and store.security(known) < security:
+            raise ProofError(
+                f"model {known[:16]}… was registered for {store.security(known)} bits",
+                hint=f"`maxwell model register --security {security} m.onnx` registers it anew",
+            )
     elif calibration is None and percentile is None and not per_tensor:
         source = hashlib.sha256(read_bytes(path)).hexdigest()
-        known = store.find_source(source, hiding=zk)
+        known = store.find_source(source, hiding=zk, security=security or 0)
     # Inputs are checked before the work of committing, so that a misfit is told at once.
     if known is not None:
         store.load(known).to_ints(data)
@@ -127,7 +140,7 @@ def _registered(
     network = import_model(stages, path, calibration, percentile, per_tensor)
     network.to_ints(data)
     with stages.stage("commit", "committing to the weights"):
-        model = Model(network, hiding=zk)
+        model = Model(network, hiding=zk, security=security or SECURITY_DEFAULT)
         model.save(store)
     return model
 

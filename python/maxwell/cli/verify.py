@@ -58,6 +58,8 @@ def command(settings: Settings, *, proof: Path, model: str, context: str, json: 
             "schema": "maxwell.verification/1",
             "ok": True,
             "model": loaded.digest,
+            "hiding": loaded.hiding,
+            "security": loaded.security,
             "batch": loaded.batch,
             "output": loaded.output_ints.tolist(),
             "result": None if loaded.network is None else loaded.result.tolist(),
@@ -68,5 +70,6 @@ def command(settings: Settings, *, proof: Path, model: str, context: str, json: 
     click.echo(np.array2string(output, precision=6, threshold=1_000, max_line_width=100))
     if not settings.quiet:
         name = loaded.digest if loaded.network is None else loaded.network.name
-        print_note(f"verified: {name} gave this, {stages.took_ns['verify'] / 1e6:,.1f} ms")
+        took_ms = stages.took_ns["verify"] / 1e6
+        print_note(f"verified to {loaded.security} bits: {name} gave this, {took_ms:,.1f} ms")
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from maxwell.config.records import ModelConfig
 from maxwell.market.proof_options import BATCH_MAX
+from maxwell.proofs.profiles import SECURITIES
 
 if TYPE_CHECKING:
     from maxwell.config.table import Table
@@ -36,6 +37,19 @@ def read_model(table: Table) -> ModelConfig:
             code="MX1006",
             hint="64 hexadecimal digits, as `maxwell model register` prints",
         )
+    security = table.integer(
+        "security",
+        default=ModelConfig(name=name).security,
+        least=min(SECURITIES),
+        most=max(SECURITIES),
+    )
+    if security not in SECURITIES:
+        table.fail(
+            "security",
+            f"security: {security} bits are not offered",
+            code="MX1006",
+            hint=" or ".join(map(str, SECURITIES)),
+        )
     return ModelConfig(
         name=name,
         onnx=onnx,
@@ -45,4 +59,5 @@ def read_model(table: Table) -> ModelConfig:
             "batch_max", default=ModelConfig(name=name).batch_max, least=1, most=BATCH_MAX
         ),
         hiding=table.boolean("hiding", default=False),
+        security=security,
     )

@@ -85,7 +85,7 @@ _REQUEST = (
     "local",
     "secret_headers",
 )
-_MODEL = ("name", "onnx", "digest", "calibration", "batch_max", "hiding")
+_MODEL = ("name", "onnx", "digest", "calibration", "batch_max", "hiding", "security")
 _PROCESS = (
     "name",
     "account",

@@ -129,6 +129,8 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Inputs of one call."""
     hiding: bool = False
     """Whether its proofs hide its weights."""
+    security: int = 100
+    """Bits of its proofs."""
 
 
 class DirConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -87,7 +87,7 @@ def _load(config: ModelConfig, base_dir: Path, local: ModelStore) -> Model:
         if config.calibration:
             calibration = load_array(base_dir / config.calibration).astype(np.float64)
         network = load_onnx(base_dir / config.onnx, calibration=calibration)
-        return Model(network, hiding=config.hiding)
+        return Model(network, hiding=config.hiding, security=config.security)
     except ProofError as error:
         raise ProofError(
             f"model {config.name!r}: {error.message}", code=error.code, hint=error.hint

@@ -130,7 +130,9 @@ class Worker:
             served.model.run_ints(x)
             served.audit(x, sums_of(model, x))
             # Openings of hidden weights are for those who pay.
-            spare = Model(served.network, hiding=True) if served.model.hiding else served.model
+            spare = served.model
+            if spare.hiding:
+                spare = Model(served.network, hiding=True, security=spare.security)
             spare.prove_ints(x).verify(spare)
             made = _claim_of_nobody(bytes.fromhex(served.model.digest))
             SignedClaim.decode(made.encode()).check()

@@ -121,13 +121,16 @@ def _raise(error: Exception) -> NoReturn:
     raise ProofError(str(message), code=code, hint=HINTS.get(code)) from error
 
 
-def register(model: ProofModel, *, seed: bytes | None = None, openings: int = 0) -> Registered:
+def register(
+    model: ProofModel, *, seed: bytes | None = None, openings: int = 0, security: int = 100
+) -> Registered:
     """Commits to a model's weights: once per model, a few ms per 10,000 weights.
 
     Args:
         model: what to commit to.
         seed: 32 fresh secret bytes if proofs shall hide the weights.
         openings: how often they may then be opened.
+        security: 100 or 128 bits.
 
     Raises:
         ProofError: MX1703 for a model that is not allowed, MX1708 without a prover.
@@ -135,7 +138,11 @@ def register(model: ProofModel, *, seed: bytes | None = None, openings: int = 0)
     functions = _functions()
     try:
         return functions.ProofModel(
-            model.to_json(), model.weight_bytes(), seed=seed, openings=openings
+            model.to_json(),
+            model.weight_bytes(),
+            seed=seed,
+            openings=openings,
+            security=security,
         )
     except functions.ProofFailure as error:
         _raise(error)

@@ -31,6 +31,7 @@ from maxwell.proofs.hidden import (
 from maxwell.proofs.importer import Network, load_onnx
 from maxwell.proofs.model import BATCH_MAX
 from maxwell.proofs.openings import TOTAL_DEFAULT, kept_for_refreshes, proofs_left
+from maxwell.proofs.profiles import SECURITY_DEFAULT, check_security, hides, profile_of
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
 
@@ -42,15 +43,6 @@ if TYPE_CHECKING:
     from maxwell.proofs.hidden import Lineage
 
 FORMAT: Final = "maxwell-proof/1"
-PROFILE_AT: Final = 4
-"""Where a header has its profile, after `MQH1`."""
-
-PROFILES: Final = {b"\x01": "plain, 100 bits", b"\x02": "hiding, 100 bits"}
-"""Their names; the native prover refuses those that it does not know."""
-
-PLAIN_PROFILES: Final = (b"\x01",)
-"""Profiles that hide nothing."""
-
 FILE_BYTES_MAX: Final = 256 * 1024 * 1024
 """Header, input, output and proof; the largest of the documented cases is below 2 MiB."""
 
@@ -63,27 +55,39 @@ class Model:
         hiding: whether proofs shall tell nothing about weights and activations (tier T4). Such a
             model has a secret and a limited number of proofs; `save` keeps both.
         openings: how often hidden weights may be opened; two are kept for refreshes.
+        security: 100 or 128 bits: a false statement is proved once in 2^security at most. The
+            digest is another for each.
 
     Raises:
-        ProofError: MX1708 when this installation has no prover.
+        ProofError: MX1708 when this installation has no prover, MX1703 for another security.
     """
 
     def __init__(
-        self, network: Network, *, hiding: bool = False, openings: int = TOTAL_DEFAULT
+        self,
+        network: Network,
+        *,
+        hiding: bool = False,
+        openings: int = TOTAL_DEFAULT,
+        security: int = SECURITY_DEFAULT,
     ) -> None:
-        self._become(network, Hidden.new(openings) if hiding else None)
+        check_security(security)
+        self._become(network, Hidden.new(openings) if hiding else None, security)
 
-    def _become(self, network: Network, hidden: Hidden | None) -> None:
+    def _become(self, network: Network, hidden: Hidden | None, security: int) -> None:
         self.network = network
+        self.security = security
         self._hidden = hidden
         self._store: ModelStore | None = None
         # Count and commitment change together.
         self._lock = threading.RLock()
         self._registered = (
-            backend.register(network.proof_model)
+            backend.register(network.proof_model, security=security)
             if hidden is None
             else backend.register(
-                network.proof_model, seed=hidden.seed, openings=hidden.openings.total
+                network.proof_model,
+                seed=hidden.seed,
+                openings=hidden.openings.total,
+                security=security,
             )
         )
 
@@ -96,10 +100,12 @@ class Model:
         options: Options | None = None,
         hiding: bool = False,
         openings: int = TOTAL_DEFAULT,
+        security: int = SECURITY_DEFAULT,
     ) -> Model:
         """Imports an ONNX file (`maxwell.proofs.load_onnx`) and registers it."""
+        check_security(security)
         network = load_onnx(path, calibration=calibration, options=options)
-        return cls(network, hiding=hiding, openings=openings)
+        return cls(network, hiding=hiding, openings=openings, security=security)
 
     @classmethod
     def stored(cls, digest: str, store: ModelStore | None = None) -> Model:
@@ -112,7 +118,7 @@ class Model:
         model = cls.__new__(cls)
         hides = where.about(digest).hiding
         hidden, header = Hidden.load(where.folder / digest) if hides else (None, b"")
-        model._become(where.load(digest), hidden)
+        model._become(where.load(digest), hidden, where.security(digest))
         model._store = where
         if model.digest != digest or (hides and model.header != header):
             raise ProofError(
@@ -215,7 +221,9 @@ class Model:
             )
         total = old.openings.total
         new = Hidden.new(total)
-        registered = backend.register(self.network.proof_model, seed=new.seed, openings=total)
+        registered = backend.register(
+            self.network.proof_model, seed=new.seed, openings=total, security=self.security
+        )
         old.openings.spend(reserve=kept_for_refreshes(total) - 1 if keep_last else 0)
         new.openings.spend(reserve=0)
         link = backend.link(self._registered, registered)
@@ -290,6 +298,7 @@ class Model:
             ("output", f"{self.network.output_shape}"),
             ("multiplications", f"{model.macs():,}"),
             ("weights hidden", f"{self.proofs_left} proofs left" if self.hiding else "no"),
+            ("security", f"{self.security} bits"),
             ("scales from", self.network.calibration),
         ]
         return _html(rows)
@@ -338,7 +347,12 @@ class Proof:
     @property
     def hiding(self) -> bool:
         """Whether it hides the weights: the header says so, to which the digest holds it."""
-        return self.header[PROFILE_AT : PROFILE_AT + 1] not in PLAIN_PROFILES
+        return hides(self.header)
+
+    @property
+    def security(self) -> int:
+        """Bits: a false statement is accepted once in 2^security at most; likewise."""
+        return profile_of(self.header).security
 
     @property
     def input_ints(self) -> NDArray[np.int16]:
@@ -460,6 +474,7 @@ class Proof:
             ("inferences", f"{self.batch:,}"),
             ("proof", f"{len(self.proof):,} bytes"),
             ("weights hidden", "yes" if self.hiding else "no"),
+            ("security", f"{self.security} bits"),
             ("output", np.array2string(self.output_ints, threshold=20)),
         ]
         return _html(rows)
@@ -471,6 +486,7 @@ def prove(
     *,
     context: bytes = b"",
     zk: bool = False,
+    security: int = SECURITY_DEFAULT,
 ) -> Proof:
     """Runs a model on an input and proves the result.
 
@@ -479,6 +495,7 @@ def prove(
         x: one input or a batch, in real numbers or the model's integers.
         context: what the proof shall be bound to.
         zk: whether to hide weights and activations; a registered model has decided that already.
+        security: 100 or 128 bits; likewise.
 
     Returns:
         The proof, whose `result` is the output and whose `verify` checks it.
@@ -486,7 +503,7 @@ def prove(
     if isinstance(model, str | Path):
         model = load_onnx(model)
     if isinstance(model, Network):
-        model = Model(model, hiding=zk)
+        model = Model(model, hiding=zk, security=security)
     return model.prove(x, context=context)
 
 

@@ -21,6 +21,7 @@ from maxwell.errors import ProofError, choices_hint
 from maxwell.proofs.importer import Network
 from maxwell.proofs.model import ProofModel
 from maxwell.proofs.openings import FileOpenings
+from maxwell.proofs.profiles import profile_of
 from maxwell.proofs.quantise import Grid
 
 if TYPE_CHECKING:
@@ -168,20 +169,36 @@ class ModelStore:
             )
         return fits[0]
 
-    def find_source(self, source_sha256: str, *, hiding: bool = False) -> str | None:
+    def find_source(
+        self, source_sha256: str, *, hiding: bool = False, security: int = 0
+    ) -> str | None:
         """Returns the newest model that was made of a file with this hash, or None.
 
         Args:
             source_sha256: the hash.
             hiding: only those whose weights are hidden.
+            security: only those of at least so many bits.
         """
         abouts = {digest: self.about(digest) for digest in self.digests()}
         found = [
             ((self.folder / digest).stat().st_mtime_ns, digest)
             for digest, about in abouts.items()
-            if about.source_sha256 == source_sha256 and (about.hiding or not hiding)
+            if about.source_sha256 == source_sha256
+            and (about.hiding or not hiding)
+            and (not security or self.security(digest) >= security)
         ]
         return max(found)[1] if found else None
+
+    def security(self, digest: str) -> int:
+        """Returns the bits of a model's proofs; what is stored under 128 is never proved at 100.
+
+        Raises:
+            ProofError: MX1715 when the header is damaged.
+        """
+        try:
+            return profile_of(self.header(digest)).security
+        except ProofError as error:
+            raise self._damaged(digest, error.message) from error
 
     def about(self, digest: str) -> About:
         """Returns what is known of a model.
