@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.fleet import IMAGES, MLP, PAYS, guest, think, thinker
+from inference.fleet import IMAGES, MLP, PAYS, TAKE, guest, inputs, network, think, thinker
 from inference.test_run import ENOENT, price, provers, spent
 from maxwell.inference.costs import Shapes
 from maxwell.inference.jobs import Job
 from maxwell.inference.prover import Prover
 from maxwell.node.view import NodeView
 from maxwell.observe.unfinished import unfinished_process
+from maxwell.proofs.secret_vectors import sums_of
 from maxwell.proofs.tiers import Tier
 from support.guests import write
 from support.program import await_true, events_so_far, is_running, maxwell, report_of, started
@@ -144,11 +145,11 @@ def test_what_was_delivered_in_time_is_paid_however_long_it_is_checked(
 ) -> None:
     kind = "audit" if tier == "T1" else "check"
     holder = Holder(monkeypatch, kind, 1_500_000_000)
-    fleet = [thinker("t", **({} if tier == "T0" else {"args": ["digits", "T1"]}))]
+    module = "samples:thinker.wasm"
     if tier == "T1":
-        fleet = [thinker("t", write(tmp_path, "t", sums_guest(tmp_path)))]
+        module = write(tmp_path, "t", sums_guest(right_sums()))
     result = think(
-        fleet,
+        [thinker("t", module)],
         tier=tier,
         rows=4,
         reward={"expires": "1 s"},
@@ -164,52 +165,40 @@ def test_what_was_delivered_in_time_is_paid_however_long_it_is_checked(
     assert len(result.events("order")) == 1, "it was handed to nobody else meanwhile"
 
 
-def sums_guest(folder: Path) -> bytes:
-    """Delivers, at tier T1, the sums of the first four inputs, which it brings along."""
-    from inference.fleet import inputs, network
-    from maxwell.proofs.secret_vectors import sums_of
+def right_sums() -> bytes:
+    """The sums of the first four inputs."""
+    parts = sums_of(network().proof_model, inputs(4))
+    return b"".join(part.astype("<i8").tobytes() for part in parts)
 
-    model = network().proof_model
-    sums = b"".join(part.astype("<i8").tobytes() for part in sums_of(model, inputs(4)))
-    (folder / "sums").write_bytes(sums)
+
+def sums_guest(sums: bytes) -> bytes:
+    """Delivers, at tier T1, sums that it brings along."""
     text = "".join(f"\\{byte:02x}" for byte in sums)
     return guest(
-        "(call $check (call $order (i32.const 0) (i32.const 4096) (i32.const 8192)))"
-        " (call $check (call $deliver (i32.load (i32.const 4096)) (i32.const 131072)"
+        f"{TAKE} (drop (call $deliver (i32.load (i32.const 4096)) (i32.const 131072)"
         f" (i32.const {len(sums)}) (i32.const 65536) (i32.const 4096)))",
         f'(data (i32.const 131072) "{text}")',
     )
 
 
-def audit_events(tmp_path: Path, sums: bytes, name: str) -> list[int]:
-    text = "".join(f"\\{byte:02x}" for byte in sums)
-    code = guest(
-        "(call $check (call $order (i32.const 0) (i32.const 4096) (i32.const 8192)))"
-        " (drop (call $deliver (i32.load (i32.const 4096)) (i32.const 131072)"
-        f" (i32.const {len(sums)}) (i32.const 65536) (i32.const 4096)))",
-        f'(data (i32.const 131072) "{text}")',
-    )
+def audit_ns(tmp_path: Path, sums: bytes, name: str) -> list[int]:
     folder = tmp_path / name
     folder.mkdir()
-    result = think([thinker("t", write(folder, "t", code))], tier="T1", rows=4, folder=folder)
+    fleet = [thinker("t", write(folder, "t", sums_guest(sums)))]
+    result = think(fleet, tier="T1", rows=4, folder=folder)
     return [event.integer("cpu_ns") for event in result.events("inference")]
 
 
 def test_right_sums_pay_for_no_new_secret_and_wrong_ones_do(tmp_path: Path) -> None:
     """In deterministic mode, by the shapes; malformed sums reach no prover and cost a fee."""
-    from inference.fleet import inputs, network
-    from maxwell.proofs.secret_vectors import sums_of
-
-    model = network().proof_model
-    sums = b"".join(part.astype("<i8").tobytes() for part in sums_of(model, inputs(4)))
-    shapes = Shapes.of(model)
+    sums, shapes = right_sums(), Shapes.of(network().proof_model)
     right = shapes.check_ns(Tier.SECRET_VECTOR, 4, is_refused=False)
     wrong = shapes.check_ns(Tier.SECRET_VECTOR, 4)
     assert wrong - right >= 2_000_000 + 20 * shapes.weights
     changed = bytes([sums[0] ^ 1]) + sums[1:]
-    assert audit_events(tmp_path, sums, "right") == [right]
-    assert audit_events(tmp_path, changed, "wrong") == [wrong]
-    assert audit_events(tmp_path, sums[:-8], "short") == [0]
+    assert audit_ns(tmp_path, sums, "right") == [right]
+    assert audit_ns(tmp_path, changed, "wrong") == [wrong]
+    assert audit_ns(tmp_path, sums[:-8], "short") == [0]
 
 
 def test_deliveries_of_orders_that_one_does_not_have_cost_and_are_told_in_few_words(
@@ -241,8 +230,7 @@ def test_deliveries_of_orders_that_one_does_not_have_cost_and_are_told_in_few_wo
 
 def test_a_delivery_of_no_form_costs_its_fee(tmp_path: Path) -> None:
     code = guest(
-        "(call $check (call $order (i32.const 0) (i32.const 4096) (i32.const 8192)))"
-        " (drop (call $deliver (i32.load (i32.const 4096)) (i32.const 4096) (i32.const 64)"
+        f"{TAKE} (drop (call $deliver (i32.load (i32.const 4096)) (i32.const 4096) (i32.const 64)"
         " (i32.const 65536) (i32.const 8)))"
     )
     result = think([thinker("t", write(tmp_path, "t", code))], folder=tmp_path)

@@ -15,10 +15,8 @@ Deterministic: equal calls and equal entropy give equal orders and payments.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -26,7 +24,7 @@ import numpy as np
 from maxwell.errors import ConfigError, InternalError, ProofError
 from maxwell.inference.models import RunModel
 from maxwell.market.proof_options import is_proof, parse_proof
-from maxwell.proofs.arrays import load_array
+from maxwell.proofs.arrays import load_array, load_packed
 from maxwell.proofs.backend import to_bytes
 from maxwell.proofs.claims import Claim, Order, Payments, commit_tensor
 from maxwell.proofs.tiers import Tier
@@ -379,17 +377,8 @@ def read_inputs(path: Path, array: str, what: str) -> NDArray[np.generic]:
         ProofError: MX1705 when they cannot be read, or are too large.
     """
     if not array:
-        return load_array(path)
+        return load_array(path, bytes_max=INPUT_BYTES_MAX)
     try:
-        # Before anything is unpacked: a file of zeros grows a thousandfold.
-        with zipfile.ZipFile(path) as packed:
-            if sum(item.file_size for item in packed.infolist()) > INPUT_BYTES_MAX:
-                raise ValueError(f"more than {INPUT_BYTES_MAX:,} bytes")
-        with np.load(path, allow_pickle=False) as arrays:
-            return cast("NDArray[np.generic]", arrays[array])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ProofError(
-            f"{what}: cannot read {array!r} of {path}: {error}",
-            code="MX1705",
-            hint="name an array of an .npz file, or leave `array` out for an .npy file",
-        ) from error
+        return load_packed(path, array, bytes_max=INPUT_BYTES_MAX)
+    except ProofError as error:
+        raise ProofError(f"{what}: {error.message}", code=error.code, hint=error.hint) from error
