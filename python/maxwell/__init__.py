@@ -11,9 +11,9 @@ Names are loaded when they are first used, so that `import maxwell` costs nothin
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from maxwell.lazy import lazy_names
 from maxwell.version import __version__
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ _HOMES: Final = {
     "maxwell.node.view": ("NodeView", "ProcessView"),
     "maxwell.observe.report": ("Report",),
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES, also=("__version__",))
 
 __all__ = [
     "AuctionError",
@@ -92,15 +92,3 @@ __all__ = [
     "load_fleet",
     "run_fleet",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Loads a public name when it is first used."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

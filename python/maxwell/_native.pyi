@@ -29,8 +29,11 @@ __all__ = [
     "admit",
     "inspect",
     "measure",
+    "proof_commit_input",
     "proof_digest",
+    "proof_prove_hidden_input",
     "proof_verify",
+    "proof_verify_hidden_input",
     "proof_verify_link",
     "run_cell",
 ]
@@ -251,12 +254,14 @@ class ProofModel:
         *,
         seed: bytes | None = None,
         openings: int = 0,
+        opened: int = 0,
         security: int = 100,
     ) -> ProofModel:
         """Registers a model from its JSON form and its weights (little-endian int16, back to back).
 
         With `seed`, 32 fresh secret bytes, its proofs hide weights and activations; `openings`,
-        1 to 256, is how often the weights may be opened, by all objects of one seed together.
+        1 to 256, is how often the weights may be opened, by all objects of one seed together, and
+        `opened` how often they were so far.
         `security` is 100 or 128 bits: a false statement is proved once in 2^security at most.
 
         Raises:
@@ -363,4 +368,53 @@ def proof_verify_link(old: bytes, new: bytes, proof: bytes) -> None:
     Raises:
         ProofFailure: `rejected` when it does not convince, `invalid_model` when a header is none or
             they differ in more than the weights' commitment.
+    """
+
+def proof_prove_hidden_input(
+    model: ProofModel,
+    input: bytes,  # noqa: A002 – the tensor's usual name
+    *,
+    context: bytes,
+    batch: int = 1,
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """Runs a model that hides and proves it without telling the input.
+
+    Returns:
+        `(proof, output, commitment, seed)`. The seed is secret: what the commitment to the input
+        was made with, for `proof_commit_input`; it is used for this proof alone.
+
+    Raises:
+        ProofFailure: `invalid_data` when the input does not fit or the model does not hide,
+            `budget_spent` when its weights were opened as often as they may.
+    """
+
+def proof_verify_hidden_input(
+    header: bytes,
+    proof: bytes,
+    *,
+    commitment: bytes,
+    output: bytes,
+    context: bytes,
+    batch: int = 1,
+) -> None:
+    """Returns when the proof convinces that some input behind `commitment` gives `output`.
+
+    Raises:
+        ProofFailure: `rejected` when it does not convince, `invalid_model` when the header is none,
+            `invalid_data` when the output or the commitment has another size or the model does not
+            hide.
+    """
+
+def proof_commit_input(
+    header: bytes,
+    input: bytes,  # noqa: A002 – the tensor's usual name
+    *,
+    seed: bytes,
+    batch: int = 1,
+) -> bytes:
+    """Returns the commitment to an input under a seed.
+
+    Raises:
+        ProofFailure: `invalid_model` when the header is none, `invalid_data` when input or seed do
+            not fit or the model does not hide.
     """

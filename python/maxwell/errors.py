@@ -526,6 +526,12 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "that fails has spent one. When none is left, or after 1,023 refreshes, register the model "
         "again. More openings a commitment (`register --zk --openings N`) cost bytes of proof."
     ),
+    "MX1717": (
+        "An input cannot be hidden, or is hidden. A proof hides its input only if its model hides "
+        "its weights (`--zk`), and orders are of inputs that the sponsor gives. What needs the "
+        "input of a proof that hides it needs the input and its opening, the secret that the "
+        "prover kept."
+    ),
     "MX1730": (
         "The node's prover died while it ran, proved or checked an inference, or was given up "
         "after dying too often. The guest got EIO and paid for what was metered; whatever it asks "

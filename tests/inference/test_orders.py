@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from inference.fleet import MACS, MLP, inputs, network
 from maxwell.config import ModelConfig, RewardConfig
-from maxwell.errors import ConfigError, ProofError
+from maxwell.errors import ConfigError, LedgerError, ProofError
 from maxwell.inference.costs import Shapes
 from maxwell.inference.desk import Desk
 from maxwell.inference.jobs import Job
@@ -203,6 +203,63 @@ def test_an_expired_order_goes_to_somebody_else_under_another_nonce(market: Mark
     assert second.order.buyer_nonce == first.order.buyer_nonce, "the buyer's order is the same"
     assert second.order.nonce != first.order.nonce
     assert market.pay(2, market.claim(2, second), epoch=12) == PRICE
+
+
+def test_what_is_being_checked_does_not_expire(market: Market) -> None:
+    issued = market.take(1)
+    issued.is_checked = True
+    market.book.expire(11)
+    assert market.book.held(1) is issued
+    assert no_order_for_its_place(market, 2, issued)
+    # Handed in at the last moment, paid when it was found right.
+    assert market.pay(1, market.claim(1, issued), epoch=10) == PRICE
+    late = market.take(1, epoch=11)
+    late.is_checked = True
+    late.is_checked = False
+    market.book.expire(22)
+    assert market.book.held(1) is None, "what was found wrong expires as before"
+
+
+def no_order_for_its_place(market: Market, pid: int, issued: Issued) -> bool:
+    taken = [market.take(pid).place for _ in range(3)]
+    market.book.give_back(pid)
+    return issued.place not in taken
+
+
+def test_no_other_reward_is_paid_out_of_what_orders_promise(tmp_path: Path) -> None:
+    """A sponsor with one escrow for inferences and for other results."""
+    market = Market(tmp_path, escrow=2 * PRICE + 7)
+    market.join(1)
+    market.join(2)
+    first, second = market.take(1), market.take(2)
+    assert market.ledger.free_balance("school") == 7
+    assert market.ledger.reward(2, "school", 10**9) == 7, "what is free, and no more"
+    assert market.ledger.reward(2, "school", 10**9) == 0
+    market.ledger.check({})
+    assert market.pay(1, market.claim(1, first)) == PRICE
+    assert market.ledger.reward(2, "school", 1) == 0
+    # What comes back undelivered is free again.
+    assert market.book.held(2) is second
+    market.book.give_back(2)
+    assert market.ledger.reward(2, "school", 10**9) == PRICE
+    assert market.ledger.sponsor_balance("school") == 0
+    market.ledger.check({})
+
+
+def test_promises_are_covered_and_taken_back_once(market: Market) -> None:
+    ledger = market.ledger
+    for credits in (10**9 + 1, -1):
+        with pytest.raises(LedgerError):
+            ledger.promise("school", credits)
+    ledger.promise("school", 10**9)
+    with pytest.raises(LedgerError):
+        ledger.promise("school", 1)
+    ledger.release("school", 10**9)
+    with pytest.raises(LedgerError):
+        ledger.release("school", 1)
+    with pytest.raises(LedgerError):
+        ledger.reward(1, "school", 1, promised=True)
+    assert ledger.free_balance("school") == 10**9
 
 
 def test_nobody_keeps_an_order_from_others_by_failing_at_it(market: Market) -> None:

@@ -3,6 +3,7 @@
 mod admission;
 mod cell;
 mod errors;
+mod hidden_input;
 mod measure;
 mod proofs;
 mod secret;
@@ -31,5 +32,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(proofs::proof_verify, module)?)?;
     module.add_function(wrap_pyfunction!(proofs::proof_digest, module)?)?;
     module.add_function(wrap_pyfunction!(proofs::proof_verify_link, module)?)?;
+    module.add_function(wrap_pyfunction!(hidden_input::proof_prove_hidden_input, module)?)?;
+    module.add_function(wrap_pyfunction!(hidden_input::proof_verify_hidden_input, module)?)?;
+    module.add_function(wrap_pyfunction!(hidden_input::proof_commit_input, module)?)?;
     Ok(())
 }

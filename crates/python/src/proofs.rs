@@ -50,7 +50,7 @@ pub(crate) fn integers(bytes: &[u8]) -> Result<Vec<i16>, ProofError> {
     }
 }
 
-fn to_bytes(values: &[i16]) -> Vec<u8> {
+pub(crate) fn to_bytes(values: &[i16]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
@@ -60,16 +60,23 @@ pub(crate) struct ProofModel {
     prepared: Prepared,
 }
 
+impl ProofModel {
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+}
+
 #[pymethods]
 impl ProofModel {
     #[new]
-    #[pyo3(signature = (model_json, weights, *, seed = None, openings = 0, security = 100))]
+    #[pyo3(signature = (model_json, weights, *, seed = None, openings = 0, opened = 0, security = 100))]
     fn new(
         py: Python<'_>,
         model_json: &str,
         weights: &[u8],
         seed: Option<&[u8]>,
         openings: u32,
+        opened: u32,
         security: u32,
     ) -> PyResult<Self> {
         let prepared = guarded(py, || {
@@ -81,7 +88,8 @@ impl ProofModel {
             let seed: &Seed = seed.unwrap_or(&[0; 32]).try_into().map_err(|_| {
                 ProofError::InvalidModel("a seed of another length than 32 bytes".to_owned())
             })?;
-            Prepared::registered(architecture, &weights, profile, seed)
+            let prepared = Prepared::registered(architecture, &weights, profile, seed)?;
+            Ok(prepared.opened_before(opened))
         })?;
         Ok(Self { prepared })
     }

@@ -38,6 +38,8 @@ _AUDIT_NS_PER_CELL: Final = 200
 _SECRET_FIXED_NS: Final = 2_000_000
 _SECRET_NS_PER_WEIGHT: Final = 20
 """A refusal spends the secret, and the same job makes another from all weights."""
+REFUSAL_NS: Final = 100_000
+"""CPU time of the node to read a delivery that it refuses by itself, and to tell of it."""
 
 
 class Shapes(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,11 +79,17 @@ class Shapes(msgspec.Struct, frozen=True, kw_only=True):
         # Weights are opened whatever the batch.
         return _PROVE_FIXED_NS + _PROVE_NS_PER_MAC * self.macs + each * batch
 
-    def check_ns(self, tier: Tier, batch: int) -> int:
-        """CPU time of checking a claim with what its tier needs, whether it is refused or not."""
+    def check_ns(self, tier: Tier, batch: int, *, is_refused: bool = True) -> int:
+        """CPU time of checking a claim with what its tier needs.
+
+        Args:
+            tier: of the claim.
+            batch: inputs.
+            is_refused: whether sums of tier T1 are, or may be, refused: that spends the secret.
+        """
         fixed_ns = _CHECK_FIXED_NS + self._commit_ns(batch)
         if tier is Tier.SECRET_VECTOR:
-            secret_ns = _SECRET_FIXED_NS + _SECRET_NS_PER_WEIGHT * self.weights
+            secret_ns = _SECRET_FIXED_NS + _SECRET_NS_PER_WEIGHT * self.weights if is_refused else 0
             audit_ns = _AUDIT_NS_PER_CELL * (self.activations + self.sums) * batch
             return fixed_ns + secret_ns + audit_ns
         if tier.has_proof:

@@ -21,7 +21,7 @@ from maxwell.energy.cpu_time import ProcessCpuClock
 from maxwell.inference.jobs import Done, Job, receive, send
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 RESTARTS_MAX: Final = 16
@@ -29,6 +29,8 @@ RESTARTS_MAX: Final = 16
 JOB_S_MAX: Final = 120.0
 """A job that takes longer is ended with its prover."""
 END_S: Final = 5.0
+LOOK_S: Final = 0.1
+"""A signal handler may not wake the waiting thread through a lock that this may hold."""
 
 Key: TypeAlias = tuple[int, int]
 """Process, and the number of what it asked."""
@@ -105,15 +107,24 @@ class Prover:
                     return item[1], False
             return None, self._running == key
 
-    def finish(self, key: Key) -> Done:
-        """Waits for a job that was asked and not taken, and takes it."""
+    def finish(self, key: Key, *, give_up: Callable[[], bool] = bool) -> Done | None:
+        """Waits for a job that was asked and not taken, and takes it.
+
+        Args:
+            key: of the job.
+            give_up: looked at ten times a second, for a signal that came meanwhile.
+
+        Returns:
+            What came of it, or None when the wait was given up.
+        """
         with self._changed:
-            while True:
+            while not give_up():
                 for item in self._done:
                     if item[0] == key:
                         self._done.remove(item)
                         return item[1]
-                self._changed.wait()
+                self._changed.wait(LOOK_S)
+        return None
 
     def cpu_ns(self) -> int:
         """CPU time of the living process; that of dead ones is among the node's children."""

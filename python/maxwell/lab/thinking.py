@@ -172,7 +172,7 @@ def _run(
             if event.name == "sample":
                 _note_purses(purses, event.t_ns, event.fields.get("processes"))
             elif event.name == "refused_claim":
-                refusals[event.text("process")][event.text("code")] += 1
+                refusals[event.text("process")][event.text("code")] += event.integer("count")
     guests = tuple(
         _thinking(report.processes[kind], dict(refusals[kind]), tuple(purses[kind]))
         for kind in KINDS

@@ -213,6 +213,7 @@ class Ledger:
     def __init__(self, *, journal: Callable[[Entry], None] | None = None) -> None:
         self._book = Book(journal=journal)
         self._leases: dict[ProcessId, _Lease] = {}
+        self._promised: dict[str, int] = {}
         self._minted_by_line: dict[str, int] = {}
         self._commons_inflow = 0
         self._income_paid_up_to = 0
@@ -285,6 +286,14 @@ class Ledger:
             LedgerError: MX1300 when there is no such sponsor.
         """
         return self._book.balance(("sponsor", name))
+
+    def free_balance(self, name: str) -> int:
+        """Returns what is left in a sponsor's escrow and not promised to anybody.
+
+        Raises:
+            LedgerError: MX1300 when there is no such sponsor.
+        """
+        return self.sponsor_balance(name) - self._promised.get(name, 0)
 
     def treasury(self) -> int:
         """Returns what was minted and not handed out."""
@@ -369,17 +378,48 @@ class Ledger:
         known.granted += credits
         known.leased += credits
 
-    def reward(self, process: ProcessId, sponsor: str, credits: int) -> int:
-        """Pays a process from a sponsor's escrow, as far as it reaches.
-
-        Returns:
-            Credits paid: `credits`, less when the escrow holds less, 0 when it is empty.
+    def promise(self, sponsor: str, credits: int) -> None:
+        """Keeps credits of a sponsor's escrow for `reward(…, promised=True)`; nothing moves.
 
         Raises:
-            LedgerError: MX1300 when the sponsor does not exist or the lease is not open.
+            LedgerError: MX1300 when the sponsor does not exist or has less that is not promised.
+        """
+        if not 0 <= credits <= self.free_balance(sponsor):
+            raise LedgerError(f"sponsor {sponsor!r} cannot promise {credits} credits")
+        self._promised[sponsor] = self._promised.get(sponsor, 0) + credits
+
+    def release(self, sponsor: str, credits: int) -> None:
+        """Takes a promise back.
+
+        Raises:
+            LedgerError: MX1300 when less is promised.
+        """
+        if not 0 <= credits <= self._promised.get(sponsor, 0):
+            raise LedgerError(f"sponsor {sponsor!r} has not promised {credits} credits")
+        self._promised[sponsor] -= credits
+
+    def reward(
+        self, process: ProcessId, sponsor: str, credits: int, *, promised: bool = False
+    ) -> int:
+        """Pays a process from a sponsor's escrow, as far as what is free there reaches.
+
+        Args:
+            process: whom.
+            sponsor: who pays.
+            credits: how much.
+            promised: whether these were promised; they are paid in full then, and no more promised.
+
+        Returns:
+            Credits paid: `credits`, less when less is free, 0 when nothing is.
+
+        Raises:
+            LedgerError: MX1300 when the sponsor does not exist, the lease is not open, or less was
+                promised.
         """
         lease = self._open(process)
-        paid = min(credits, self.sponsor_balance(sponsor))
+        if promised:
+            self.release(sponsor, credits)
+        paid = min(credits, self.free_balance(sponsor))
         self._book.post(("sponsor", sponsor), ("lease", process), paid, kind="reward")
         lease.granted += paid
         lease.rewards += paid
@@ -696,13 +736,23 @@ class Ledger:
         independent counts.
 
         Raises:
-            InternalError: MX1302 when the parts do not sum to what was minted, MX1303 or MX1304
-                as `totals`.
+            InternalError: MX1302 when the parts do not sum to what was minted or a promise is not
+                covered, MX1303 or MX1304 as `totals`.
         """
         self._book.check()
+        self._check_promises()
         totals = self.totals(slots)
         if not totals.conserved:
             raise InternalError(f"credits are not conserved: {totals}", code="MX1302")
+
+    def _check_promises(self) -> None:
+        for sponsor in self._promised:
+            if self.free_balance(sponsor) < 0:
+                raise InternalError(
+                    f"sponsor {sponsor!r} promised {self._promised[sponsor]} credits and has "
+                    f"{self.sponsor_balance(sponsor)}",
+                    code="MX1302",
+                )
 
     def _open(self, process: ProcessId) -> _Lease:
         lease = self._leases.get(process)

@@ -5,8 +5,9 @@ time; the node adds a nonce of its own when it hands the order out, which is bef
 paid follows from the model's shapes, never from a claim, and once for each model, input and buyer's
 nonce, whoever delivers: `maxwell.proofs.claims.Payments` remembers what was paid for the whole run.
 An order that expires, is given back, or whose process ends, is handed to somebody else, and to the
-same process three times at most: nobody keeps one from others by failing at it for ever. What an
-order promises is set apart from what else this book hands out of the same escrow.
+same process three times at most: nobody keeps one from others by failing at it for ever. One that
+was delivered in time is its process's until the answer is checked, however long that takes. What an
+order promises is kept for it in the escrow: no other reward of the sponsor is paid out of it.
 
 Deterministic: equal calls and equal entropy give equal orders and payments.
 """
@@ -14,18 +15,16 @@ Deterministic: equal calls and equal entropy give equal orders and payments.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
-from maxwell.errors import ConfigError, ProofError
+from maxwell.errors import ConfigError, InternalError, ProofError
 from maxwell.inference.models import RunModel
 from maxwell.market.proof_options import is_proof, parse_proof
-from maxwell.proofs.arrays import load_array
+from maxwell.proofs.arrays import load_array, load_packed
 from maxwell.proofs.backend import to_bytes
 from maxwell.proofs.claims import Claim, Order, Payments, commit_tensor
 from maxwell.proofs.tiers import Tier
@@ -84,6 +83,8 @@ class Issued(msgspec.Struct, kw_only=True):
     """From the model's shapes."""
     order: Order
     is_paid: bool = False
+    is_checked: bool = False
+    """An answer is being checked: it does not expire meanwhile."""
 
 
 class Payment(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +92,7 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
     claim: Claim
     credits: int
-    """The order's price, or what other rewards left of it in the escrow."""
+    """The order's price."""
 
 
 class _Reward:
@@ -199,8 +200,6 @@ class OrderBook:
         self._payments = Payments()
         self._rewards: dict[str, _Reward] = {}
         self._held: dict[int, Issued] = {}
-        self._promised: Counter[str] = Counter()
-        """Credits of the orders in processes' hands, by sponsor."""
         self._issued = 0
         for config in rewards:
             if is_proof(config.resolver):
@@ -242,16 +241,15 @@ class OrderBook:
         self.give_back(pid)
         asked = self._rewards[reward]
         sponsor, price_credits = asked.config.sponsor, asked.price_credits
-        balance = self._ledger.sponsor_balance(sponsor)
-        if balance < max(1, price_credits):
+        if self._ledger.sponsor_balance(sponsor) < max(1, price_credits):
             raise NoOrder(is_final=True, is_unpaid=True)
-        if balance - self._promised[sponsor] < price_credits:
+        if self._ledger.free_balance(sponsor) < price_credits:
             # What others have may come back undelivered.
             raise NoOrder(is_final=asked.is_over(pid))
         place = asked.take(pid)
         if place is None:
             raise NoOrder(is_final=asked.is_over(pid))
-        self._promised[sponsor] += price_credits
+        self._ledger.promise(sponsor, price_credits)
         self._issued += 1
         data = asked.batches[place % len(asked.batches)]
         if place not in asked.bound:
@@ -295,7 +293,7 @@ class OrderBook:
             pid: whose order; its lease is open.
             signed: what it handed in.
             verified: the digest of the claim whose proof was verified; others' proofs were not.
-            epoch: now.
+            epoch: in which it was handed in.
 
         Raises:
             ProofError: MX1711 to MX1714 and MX1706 as `Payments.accept`; nothing is paid.
@@ -309,16 +307,20 @@ class OrderBook:
         claim = self._payments.accept(signed, issued.order, epoch=epoch, verify=verify)
         # Whoever was paid keeps the order until it takes another: a second claim for it is known.
         issued.is_paid = True
-        self._promised[issued.sponsor] -= issued.price_credits
         self._rewards[issued.reward].close(pid, issued.place)
-        paid = self._ledger.reward(pid, issued.sponsor, issued.price_credits)
+        paid = self._ledger.reward(pid, issued.sponsor, issued.price_credits, promised=True)
+        if paid != issued.price_credits:
+            raise InternalError(
+                f"order {issued.number} pays {issued.price_credits} credits, {paid} were paid",
+                code="MX1302",
+            )
         return Payment(claim=claim, credits=paid)
 
     def give_back(self, pid: int) -> None:
         """Takes an order back from a process; one that is not paid is handed out again."""
         issued = self._held.pop(pid, None)
         if issued is not None and not issued.is_paid:
-            self._promised[issued.sponsor] -= issued.price_credits
+            self._ledger.release(issued.sponsor, issued.price_credits)
             self._rewards[issued.reward].give_back(pid, issued.place)
 
     def expire(self, epoch: int) -> None:
@@ -326,7 +328,7 @@ class OrderBook:
         late = [
             pid
             for pid, issued in self._held.items()
-            if not issued.is_paid and epoch > issued.order.expires_epoch
+            if not (issued.is_paid or issued.is_checked) and epoch > issued.order.expires_epoch
         ]
         for pid in late:
             self.give_back(pid)
@@ -375,17 +377,8 @@ def read_inputs(path: Path, array: str, what: str) -> NDArray[np.generic]:
         ProofError: MX1705 when they cannot be read, or are too large.
     """
     if not array:
-        return load_array(path)
+        return load_array(path, bytes_max=INPUT_BYTES_MAX)
     try:
-        # Before anything is unpacked: a file of zeros grows a thousandfold.
-        with zipfile.ZipFile(path) as packed:
-            if sum(item.file_size for item in packed.infolist()) > INPUT_BYTES_MAX:
-                raise ValueError(f"more than {INPUT_BYTES_MAX:,} bytes")
-        with np.load(path, allow_pickle=False) as arrays:
-            return cast("NDArray[np.generic]", arrays[array])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ProofError(
-            f"{what}: cannot read {array!r} of {path}: {error}",
-            code="MX1705",
-            hint="name an array of an .npz file, or leave `array` out for an .npy file",
-        ) from error
+        return load_packed(path, array, bytes_max=INPUT_BYTES_MAX)
+    except ProofError as error:
+        raise ProofError(f"{what}: {error.message}", code=error.code, hint=error.hint) from error

@@ -58,6 +58,13 @@ def parse_proof(options: Mapping[str, object], *, what: str) -> ProofOptions:
         ConfigError: MX1001 for an unknown option, MX1012 for one that does not fit, MX1005 and
             MX1006 for a duration.
     """
+    if "hide_input" in options:
+        raise ConfigError(
+            f"{what}: an order's input is hidden from nobody who pays for it",
+            code="MX1012",
+            hint="the sponsor gives the input and compares the claim with it; drop hide_input "
+            "(`maxwell prove --hide-input` is for proofs that others see)",
+        )
     for key in options:
         if key not in _KNOWN:
             raise ConfigError(

@@ -304,7 +304,7 @@ class QuestionBook:
         return [q for q in self._asked.get(process, {}).values() if isinstance(q, Predicate)]
 
     def _can_pay(self, question: Stream | Predicate) -> bool:
-        return self._ledger.sponsor_balance(question.sponsor) > 0
+        return self._ledger.free_balance(question.sponsor) > 0
 
 
 def _parse_claim(text: str) -> tuple[int, int]:

@@ -200,7 +200,7 @@ class RewardBook:
         return any(stream in r.resolver.streams for r in self._subscriptions.get(process, ()))
 
     def _can_pay(self, reward: _Reward) -> bool:
-        return self._ledger.sponsor_balance(reward.config.sponsor) > 0
+        return self._ledger.free_balance(reward.config.sponsor) > 0
 
     def _take_payouts(self, process: ProcessId) -> list[Payout]:
         return self._payouts.pop(process, [])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from maxwell.errors import ConfigError, ProofError
-from maxwell.inference.costs import FUEL_PER_MAC, RESERVE_FACTOR
+from maxwell.inference.costs import FUEL_PER_MAC, REFUSAL_NS, RESERVE_FACTOR
 from maxwell.inference.desk import NO_BUYER, Desk
 from maxwell.inference.jobs import Done, Job
 from maxwell.inference.layout import (
@@ -80,12 +80,25 @@ class _Open(msgspec.Struct, kw_only=True):
     batch: int
     issued: Issued | None = None
     stage: str = "run"
+    epoch: int = 0
+    """In which it was asked."""
     cpu_ns: int = 0
     run_uj: int = 0
     proof_uj: int = 0
+    fee_credits: int = 0
+    """Of a delivery that the node refused by itself; to the commons."""
     output: bytes = b""
     signed: SignedClaim | None = None
     claim: Claim | None = None
+
+
+class _Strangers(msgspec.Struct, kw_only=True):
+    """Deliveries of a process for orders that it does not have."""
+
+    count: int = 0
+    untold: int = 0
+    """Those since the last event: it is written at the first, second, fourth, eighth, … only."""
+    untold_credits: int = 0
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,6 +152,7 @@ class Inferences:
         self._epoch_ns = epoch_ns
         self._entropy = entropy
         self._asked = 0
+        self._strangers: dict[int, _Strangers] = {}
         self.now_ns = 0
         self.epoch = 0
         self._models = load_models(fleet.models, fleet.base_dir, folder)
@@ -331,9 +345,7 @@ class Inferences:
     def _deliver(self, entry: Entry, event: Inferred, slice_id: int) -> None:
         issued = self._orders.held(entry.pid)
         if issued is None or issued.number != event.number:
-            why = "the process has no such order"
-            self._note_refused(entry, "", event.number, "MX1712", why)
-            self._refuse(entry, event, _ENOENT)
+            self._refuse_stranger(entry, event)
             return
         is_open = _Open(
             entry=entry,
@@ -356,6 +368,10 @@ class Inferences:
         )
         if issued.tier is Tier.SECRET_VECTOR:
             is_open.stage = "audit"
+            if len(event.data) != 8 * issued.model.shapes.sums * issued.batch:
+                why = f"{len(event.data)} bytes of sums for a batch of {issued.batch}"
+                self._refuse_form(is_open, "MX1706", why)
+                return
             self._start(is_open, msgspec.structs.replace(job, kind="audit", sums=event.data))
             return
         given = parse_delivery(event.data)
@@ -364,7 +380,7 @@ class Inferences:
                 raise ProofError("not an answer of `infer`", code="MX1711")
             is_open.signed = SignedClaim.decode(given.claim)
         except ProofError as error:
-            self._fail(is_open, error.code, error.message)
+            self._refuse_form(is_open, error.code, error.message)
             return
         is_open.output = given.output
         self._start(
@@ -385,6 +401,10 @@ class Inferences:
             return
         key = (is_open.entry.pid, is_open.event.id)
         self._open[key] = is_open
+        is_open.epoch = self.epoch
+        if is_open.event.call == "deliver" and is_open.issued is not None:
+            # Handed in in time, and so it stays.
+            is_open.issued.is_checked = True
         self.prover.ask(key, job, lane=account)
 
     @staticmethod
@@ -396,14 +416,21 @@ class Inferences:
 
     # What the prover says.
 
-    def finish(self) -> list[Answered]:
+    def finish(self, *, give_up: Callable[[], bool]) -> list[Answered]:
         """Waits for all that is open and books it, in the order in which it was asked.
 
         For deterministic mode, in which it must not matter how fast the prover is.
+
+        Args:
+            give_up: whether the run was interrupted; what is open then stays open, and its process
+                pays for it by its model's shapes when it ends.
         """
         for key in list(self._open):
             while (is_open := self._open.get(key)) is not None:
-                self._go_on(key, is_open, self.prover.finish(key))
+                done = self.prover.finish(key, give_up=give_up)
+                if done is None:
+                    return self.take()
+                self._go_on(key, is_open, done)
         return self.take()
 
     def take(self) -> list[Answered]:
@@ -433,7 +460,7 @@ class Inferences:
 
     def _meter(self, is_open: _Open, done: Done) -> int:
         """Counts the time and the joules of a job; returns the joules."""
-        cpu_ns = self._cpu_ns(is_open) if self._virtual else done.cpu_ns
+        cpu_ns = self._cpu_ns(is_open, done.code) if self._virtual else done.cpu_ns
         energy_uj = self._model.cpu_energy_uj(cpu_ns)
         is_open.cpu_ns += cpu_ns
         if is_open.stage == "run":
@@ -442,14 +469,20 @@ class Inferences:
             is_open.proof_uj += energy_uj
         return energy_uj
 
-    def _cpu_ns(self, is_open: _Open) -> int:
-        """Returns what the job that it waits for takes by its model's shapes."""
+    def _cpu_ns(self, is_open: _Open, code: str = "") -> int:
+        """Returns what the job that it waits for takes by its model's shapes.
+
+        Args:
+            is_open: what it is for.
+            code: what it was refused for: wrong sums spend the secret, right ones do not.
+        """
         shapes, batch = is_open.model.shapes, is_open.batch
+        is_refused = code == "MX1706"
         return {
             "run": shapes.run_ns(batch),
             "prove": shapes.prove_ns(batch),
             "check": shapes.check_ns(is_open.tier, batch),
-            "audit": shapes.check_ns(is_open.tier, batch),
+            "audit": shapes.check_ns(is_open.tier, batch, is_refused=is_refused),
         }[is_open.stage]
 
     def _ran(self, key: Key, is_open: _Open, done: Done) -> None:
@@ -506,12 +539,11 @@ class Inferences:
         entry, issued, signed = is_open.entry, is_open.issued, is_open.signed
         assert issued is not None
         assert signed is not None
+        # It cannot have expired, nor been handed to somebody else, while it was checked.
+        assert self._orders.held(entry.pid) is issued
         try:
-            # Its order may have expired, and been given to somebody else, while it was checked.
-            if self._orders.held(entry.pid) is not issued:
-                raise ProofError("the order has expired", code="MX1713")
             verified = signed.check().digest()
-            payment = self._orders.pay(entry.pid, signed, verified=verified, epoch=self.epoch)
+            payment = self._orders.pay(entry.pid, signed, verified=verified, epoch=is_open.epoch)
         except ProofError as error:
             self._fail(is_open, error.code, error.message)
             return
@@ -545,15 +577,66 @@ class Inferences:
         """Answers something that cost nothing."""
         self._answer(entry, event, errno=errno)
 
+    def _fee(self, event: Inferred) -> int:
+        """Returns what the node takes for a delivery that it refuses by itself.
+
+        The work is the node's own, `system` among the joules, so it goes to the commons.
+        """
+        energy_uj = self._model.cpu_energy_uj(REFUSAL_NS)
+        fee = -(-energy_uj * max(1_000_000, event.price_ppm) // 1_000_000)
+        return min(fee, event.credits)
+
+    def _refuse_form(self, is_open: _Open, code: str, why: str) -> None:
+        """Answers a delivery of no use, which no prover saw."""
+        is_open.fee_credits = self._fee(is_open.event)
+        self._fail(is_open, code, why)
+
+    def _refuse_stranger(self, entry: Entry, event: Inferred) -> None:
+        """Answers a delivery for an order that the process does not have."""
+        fee = self._fee(event)
+        entry.claims_refused += 1
+        entry.inference_premium += fee
+        strangers = self._strangers.setdefault(entry.pid, _Strangers())
+        strangers.count += 1
+        strangers.untold += 1
+        strangers.untold_credits += fee
+        if strangers.count.bit_count() == 1:
+            self._tell_strangers(entry, strangers, event.number)
+        self._answer(entry, event, errno=_ENOENT, fee=fee)
+
+    def _tell_strangers(self, entry: Entry, strangers: _Strangers, number: int) -> None:
+        self._note_refused(
+            entry,
+            "",
+            number,
+            "MX1712",
+            "the process has no such order",
+            count=strangers.untold,
+            charged=strangers.untold_credits,
+        )
+        strangers.untold = strangers.untold_credits = 0
+
     def _fail(self, is_open: _Open, code: str, why: str) -> None:
         entry, issued = is_open.entry, is_open.issued
         if is_open.event.call == "deliver":
+            entry.claims_refused += 1
+            if issued is not None:
+                issued.is_checked = False
             reward = issued.reward if issued else ""
             self._note_refused(entry, reward, is_open.event.number, code, why)
         self._close(is_open, errno=_ERRNOS.get(code, _EIO), why=why)
 
-    def _note_refused(self, entry: Entry, reward: str, number: int, code: str, why: str) -> None:
-        entry.claims_refused += 1
+    def _note_refused(
+        self,
+        entry: Entry,
+        reward: str,
+        number: int,
+        code: str,
+        why: str,
+        *,
+        count: int = 1,
+        charged: int = 0,
+    ) -> None:
         self._journal.event(
             "refused_claim",
             self.now_ns,
@@ -562,6 +645,8 @@ class Inferences:
             order=number,
             code=code,
             why=why,
+            count=count,
+            charged_credits=charged,
         )
 
     def _close(
@@ -585,7 +670,7 @@ class Inferences:
         entry, event = is_open.entry, is_open.event
         energy_uj = is_open.run_uj + is_open.proof_uj
         charge = -(-energy_uj * max(1_000_000, event.price_ppm) // 1_000_000)
-        charged = min(charge, event.credits)
+        charged = min(charge + is_open.fee_credits, event.credits)
         burned = min(energy_uj, charged)
         self._ledger.settle_inference(
             entry.pid, event.credits, burned=burned, premium=charged - burned
@@ -597,10 +682,13 @@ class Inferences:
         entry.inference_premium += charged - burned
         return charged, energy_uj - burned
 
-    def _answer(self, entry: Entry, event: Inferred, *, errno: int = 0, data: bytes = b"") -> None:
-        self._ledger.settle_inference(entry.pid, event.credits, burned=0, premium=0)
+    def _answer(
+        self, entry: Entry, event: Inferred, *, errno: int = 0, data: bytes = b"", fee: int = 0
+    ) -> None:
+        self._ledger.settle_inference(entry.pid, event.credits, burned=0, premium=fee)
+        rest = event.credits - fee
         self._ready.append(
-            Answered(entry=entry, id=event.id, fund_credits=event.credits, errno=errno, data=data)
+            Answered(entry=entry, id=event.id, fund_credits=rest, errno=errno, data=data)
         )
 
     def _note(
@@ -638,16 +726,16 @@ class Inferences:
         not begin costs nothing, except in deterministic mode.
         """
         self._orders.give_back(entry.pid)
+        strangers = self._strangers.pop(entry.pid, None)
+        if strangers is not None and strangers.untold:
+            self._tell_strangers(entry, strangers, -1)
         for key in [key for key in self._open if key[0] == entry.pid]:
             is_open = self._open.pop(key)
-            if self._virtual:
-                # Whether it has begun yet is no function of the seed.
-                done: Done | None = self.prover.finish(key)
-            else:
-                done, is_running = self.prover.cancel(key)
-                if is_running:
-                    # The node waits for nobody: what the shapes say is paid.
-                    done = Done(cpu_ns=self._cpu_ns(is_open))
+            # The node waits for nobody: what runs is paid by its shapes, and in deterministic mode
+            # what did not begin, which is no function of the seed.
+            done, is_running = self.prover.cancel(key)
+            if is_running or self._virtual:
+                done = Done(cpu_ns=self._cpu_ns(is_open))
             if done is not None:
                 self._meter(is_open, done)
             charged, uncollected_uj = self._charge(is_open)

@@ -699,7 +699,11 @@ class Node:
             return
         self._inferences.now_ns, self._inferences.epoch = self._elapsed_ns, self._epoch
         inferences = self._inferences
-        for answered in inferences.finish() if self._virtual else inferences.take():
+        if self._virtual:
+            answers = inferences.finish(give_up=lambda: self._interrupted)
+        else:
+            answers = inferences.take()
+        for answered in answers:
             if answered.entry.is_alive:
                 # The money first: the guest may spend it as soon as it runs.
                 self._fund(answered.entry, answered.fund_credits)
@@ -1030,13 +1034,17 @@ class Node:
         self._flush()
         deadline = time.monotonic() + READY_S_MAX
         waiting = [cell for cell in self._cells if cell.is_open]
+        last: dict[int, list[EpochReport]] = {cell.number: [] for cell in self._cells}
         while waiting and time.monotonic() < deadline:
             self._wait(0.1)
             self._flush()
             for cell in self._cells:
-                for report in cell.take_reports():
-                    self._take(report)
+                last[cell.number] += cell.take_reports()
             waiting = [c for c in waiting if c.is_open and not (c.last and c.last.last)]
+        # In the order of the cells' numbers: which of them ends first is chance.
+        for reports in last.values():
+            for report in reports:
+                self._take(report)
         for entry in self._entries.values():
             if entry.is_alive:
                 why = "its cell did not report its end"

@@ -95,7 +95,10 @@ class _Life:
                 self.figures["claims_paid"] += 1
                 self.figures["earned_credits"] += event.integer("paid_credits")
             case "refused_claim":
-                self.figures["claims_refused"] += 1
+                # Logs of older versions have one event each.
+                self.figures["claims_refused"] += (
+                    event.integer("count") if "count" in event.fields else 1
+                )
             case "belief" | "claim":
                 paid = event.integer("paid_credits")
                 self.figures["bits_q32"] += event.integer("bits_q32")

@@ -12,13 +12,15 @@ integer arithmetic first, and that is what is proved. Names are loaded when they
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
+
+from maxwell.lazy import lazy_names
 
 if TYPE_CHECKING:
     from maxwell.proofs.calibrate import Options
     from maxwell.proofs.claims import Claim, MeterStatement, Order, Payments, SignedClaim
     from maxwell.proofs.importer import Network, load_onnx
+    from maxwell.proofs.input_opening import InputOpening
     from maxwell.proofs.model import ProofModel
     from maxwell.proofs.proof import Model, Proof, prove
     from maxwell.proofs.secret_vectors import SecretVectors
@@ -29,16 +31,18 @@ _HOMES: Final = {
     "maxwell.proofs.calibrate": ("Options",),
     "maxwell.proofs.claims": ("Claim", "MeterStatement", "Order", "Payments", "SignedClaim"),
     "maxwell.proofs.importer": ("Network", "load_onnx"),
+    "maxwell.proofs.input_opening": ("InputOpening",),
     "maxwell.proofs.model": ("ProofModel",),
     "maxwell.proofs.proof": ("Model", "Proof", "prove"),
     "maxwell.proofs.secret_vectors": ("SecretVectors",),
     "maxwell.proofs.store": ("ModelStore",),
     "maxwell.proofs.tiers": ("Tier",),
 }
-_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
 
 __all__ = [
     "Claim",
+    "InputOpening",
     "MeterStatement",
     "Model",
     "ModelStore",
@@ -54,15 +58,3 @@ __all__ = [
     "load_onnx",
     "prove",
 ]
-
-
-def __getattr__(name: str) -> object:
-    """Loads a public name when it is first used."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(home), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

@@ -7,7 +7,7 @@ and a message; here they become errors with codes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn, Protocol, cast
 
 import numpy as np
 
@@ -68,6 +68,17 @@ class Registered(Protocol):
         ...
 
 
+class HiddenProof(NamedTuple):
+    """A proof that hides its input, as the native module returns it."""
+
+    proof: bytes
+    output: bytes
+    commitment: bytes
+    """32 bytes that stand for the input."""
+    seed: bytes
+    """Secret: what the commitment was made with."""
+
+
 class SecretVector(Protocol):
     """The secret of one matrix of weights, kept by whoever checks its products."""
 
@@ -95,6 +106,32 @@ class _Native(Protocol):
     ) -> None: ...
     def proof_digest(self, header: bytes) -> bytes: ...
     def proof_verify_link(self, old: bytes, new: bytes, proof: bytes) -> None: ...
+    def proof_prove_hidden_input(
+        self,
+        model: Registered,
+        input: bytes,  # noqa: A002 – the native name
+        *,
+        context: bytes,
+        batch: int = 1,
+    ) -> tuple[bytes, bytes, bytes, bytes]: ...
+    def proof_verify_hidden_input(
+        self,
+        header: bytes,
+        proof: bytes,
+        *,
+        commitment: bytes,
+        output: bytes,
+        context: bytes,
+        batch: int = 1,
+    ) -> None: ...
+    def proof_commit_input(
+        self,
+        header: bytes,
+        input: bytes,  # noqa: A002 – the native name
+        *,
+        seed: bytes,
+        batch: int = 1,
+    ) -> bytes: ...
 
 
 def available() -> bool:
@@ -122,7 +159,12 @@ def _raise(error: Exception) -> NoReturn:
 
 
 def register(
-    model: ProofModel, *, seed: bytes | None = None, openings: int = 0, security: int = 100
+    model: ProofModel,
+    *,
+    seed: bytes | None = None,
+    openings: int = 0,
+    opened: int = 0,
+    security: int = 100,
 ) -> Registered:
     """Commits to a model's weights: once per model, a few ms per 10,000 weights.
 
@@ -130,6 +172,7 @@ def register(
         model: what to commit to.
         seed: 32 fresh secret bytes if proofs shall hide the weights.
         openings: how often they may then be opened.
+        opened: how often they were opened before, under the same seed.
         security: 100 or 128 bits.
 
     Raises:
@@ -142,6 +185,7 @@ def register(
             model.weight_bytes(),
             seed=seed,
             openings=openings,
+            opened=opened,
             security=security,
         )
     except functions.ProofFailure as error:
@@ -225,6 +269,60 @@ def verify(header: bytes, *, x: bytes, y: bytes, batch: int, context: bytes, pro
     functions = _functions()
     try:
         functions.proof_verify(header, proof, input=x, output=y, context=context, batch=batch)
+    except functions.ProofFailure as error:
+        if error.args[:1] in {("invalid_model",), ("invalid_data",)}:
+            raise ProofError(str(error.args[-1]), code="MX1706") from error
+        _raise(error)
+
+
+def prove_hidden_input(model: Registered, x: NDArray[np.int16], context: bytes) -> HiddenProof:
+    """Runs a model that hides its weights on integers and proves it without telling the integers.
+
+    Args:
+        model: what `register` returned.
+        x: `(batch, *input_shape)`.
+        context: what the proof is bound to.
+
+    Raises:
+        ProofError: as `prove`; MX1705 also for a model that hides nothing.
+    """
+    functions = _functions()
+    try:
+        made = functions.proof_prove_hidden_input(model, to_bytes(x), context=context, batch=len(x))
+    except functions.ProofFailure as error:
+        _raise(error)
+    return HiddenProof(*made)
+
+
+def verify_hidden_input(
+    header: bytes, *, commitment: bytes, y: bytes, batch: int, context: bytes, proof: bytes
+) -> None:
+    """Checks a proof whose input is hidden behind a commitment.
+
+    Raises:
+        ProofError: MX1706 when it does not hold; also when header, commitment or output are no
+            such, or the model hides nothing.
+    """
+    functions = _functions()
+    try:
+        functions.proof_verify_hidden_input(
+            header, proof, commitment=commitment, output=y, context=context, batch=batch
+        )
+    except functions.ProofFailure as error:
+        if error.args[:1] in {("invalid_model",), ("invalid_data",)}:
+            raise ProofError(str(error.args[-1]), code="MX1706") from error
+        _raise(error)
+
+
+def commit_input(header: bytes, x: bytes, *, batch: int, seed: bytes) -> bytes:
+    """Returns the commitment to an input under a seed, as a proof that hides it shows it.
+
+    Raises:
+        ProofError: MX1706 when header, input or seed are no such, or the model hides nothing.
+    """
+    functions = _functions()
+    try:
+        return functions.proof_commit_input(header, x, seed=seed, batch=batch)
     except functions.ProofFailure as error:
         if error.args[:1] in {("invalid_model",), ("invalid_data",)}:
             raise ProofError(str(error.args[-1]), code="MX1706") from error

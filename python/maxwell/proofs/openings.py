@@ -69,6 +69,14 @@ def proofs_left(openings: Openings) -> int:
     return max(0, openings.total - openings.used() - kept_for_refreshes(openings.total))
 
 
+def opened_before(openings: Openings) -> int:
+    """Returns how many openings the native prover is told of: all, when the count is lost."""
+    try:
+        return min(openings.total, openings.used())
+    except ProofError:
+        return openings.total
+
+
 class MemoryOpenings:
     """The count of a commitment that lives and dies with this process.
 

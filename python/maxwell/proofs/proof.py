@@ -8,18 +8,17 @@ verifier asks for. Whoever verifies chooses that digest; a file's own word for i
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from maxwell.errors import ProofError
-from maxwell.proofs import backend, semantics
+from maxwell.proofs import backend, proof_file, semantics
 from maxwell.proofs.claims import commit_tensor
-from maxwell.proofs.extras import optional
 from maxwell.proofs.hidden import (
     LINEAGE_MAX,
     Hidden,
@@ -29,8 +28,14 @@ from maxwell.proofs.hidden import (
     first_header,
 )
 from maxwell.proofs.importer import Network, load_onnx
-from maxwell.proofs.model import BATCH_MAX
-from maxwell.proofs.openings import TOTAL_DEFAULT, kept_for_refreshes, proofs_left
+from maxwell.proofs.input_opening import InputOpening
+from maxwell.proofs.model import BATCH_MAX, VALUE_MAX, VALUE_MIN
+from maxwell.proofs.openings import (
+    TOTAL_DEFAULT,
+    kept_for_refreshes,
+    opened_before,
+    proofs_left,
+)
 from maxwell.proofs.profiles import SECURITY_DEFAULT, check_security, hides, profile_of
 from maxwell.proofs.store import ModelStore
 from maxwell.proofs.tiers import Tier
@@ -41,10 +46,6 @@ if TYPE_CHECKING:
     from maxwell.proofs.calibrate import Options
     from maxwell.proofs.claims import Claim
     from maxwell.proofs.hidden import Lineage
-
-FORMAT: Final = "maxwell-proof/1"
-FILE_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Header, input, output and proof; the largest of the documented cases is below 2 MiB."""
 
 
 class Model:
@@ -88,6 +89,7 @@ class Model:
                 seed=hidden.seed,
                 openings=hidden.openings.total,
                 security=security,
+                opened=opened_before(hidden.openings),
             )
         )
 
@@ -249,23 +251,31 @@ class Model:
         """
         return backend.run(self._registered, x, self.network.proof_model.output_shape)
 
-    def prove(self, x: NDArray[np.generic], *, context: bytes = b"") -> Proof:
+    def prove(
+        self, x: NDArray[np.generic], *, context: bytes = b"", hide_input: bool = False
+    ) -> Proof:
         """Runs the model on an input and proves the result.
 
         Args:
             x: one input or a batch, see `Network.to_ints`.
             context: what the proof shall be bound to, such as `Claim.digest()`.
+            hide_input: whether the proof shall have a commitment in the input's place; its
+                `opening` is then the secret that shows whose input that is.
 
         Raises:
             ProofError: MX1705 for an input that does not fit, MX1716 when hidden weights have no
-                opening left for it.
+                opening left for it, MX1717 when the model cannot hide its input.
         """
-        return self.prove_ints(self.network.to_ints(x), context=context)
+        return self.prove_ints(self.network.to_ints(x), context=context, hide_input=hide_input)
 
-    def prove_ints(self, ints: NDArray[np.int16], *, context: bytes = b"") -> Proof:
+    def prove_ints(
+        self, ints: NDArray[np.int16], *, context: bytes = b"", hide_input: bool = False
+    ) -> Proof:
         """The same of the model's own integers, `(batch, *input_shape)`."""
         model = self.network.proof_model
         lineage: Lineage = ()
+        if hide_input:
+            self.check_hides_input()
         if not 1 <= len(ints) <= BATCH_MAX:
             raise ProofError(f"a batch of {len(ints)}; 1 to {BATCH_MAX} are proved", code="MX1705")
         semantics.check_input(model, ints)
@@ -276,6 +286,20 @@ class Model:
                 openings.spend(reserve=kept_for_refreshes(openings.total))
                 lineage = self._hidden.lineage
             registered = self._registered
+        if hide_input:
+            made = backend.prove_hidden_input(registered, ints, context)
+            return Proof(
+                header=registered.header,
+                input=b"",
+                output=made.output,
+                batch=len(ints),
+                context=context,
+                proof=made.proof,
+                lineage=encode_lineage(lineage),
+                input_commitment=made.commitment,
+                opening=InputOpening(commitment=made.commitment, batch=len(ints), seed=made.seed),
+                network=self.network,
+            )
         y, data = backend.prove(registered, ints, model.output_shape, context)
         return Proof(
             header=registered.header,
@@ -287,6 +311,26 @@ class Model:
             lineage=encode_lineage(lineage),
             network=self.network,
         )
+
+    def check_hides_input(self) -> None:
+        """Checks that proofs of this model can hide their input.
+
+        Raises:
+            ProofError: MX1717.
+        """
+        if not self.hiding:
+            raise ProofError(
+                "a model that hides nothing hides no input",
+                code="MX1717",
+                hint="hide its weights as well: zk=True, or `maxwell model register --zk m.onnx`",
+            )
+        lo, hi = self.network.proof_model.input_range
+        if not lo <= 0 <= hi:
+            raise ProofError(
+                f"inputs of {lo} to {hi} cannot be hidden: zero, which pads them, is none of them",
+                code="MX1717",
+                hint="quantise the model anew, with a range that has zero in it",
+            )
 
     def _repr_html_(self) -> str:
         """Shows the model in a notebook."""
@@ -317,6 +361,8 @@ class Proof:
         proof: the proof itself.
         lineage: earlier headers of a model that was refreshed, with the proofs that its weights
             stayed the same (`maxwell.proofs.hidden`).
+        input_commitment: what stands for a hidden input, 32 bytes; empty for one that is shown.
+        opening: the secret behind it, where the proof was made; not part of the file.
         network: scales and names, where they are known; not part of the file.
     """
 
@@ -327,13 +373,18 @@ class Proof:
     context: bytes
     proof: bytes
     lineage: bytes = b""
+    input_commitment: bytes = b""
+    opening: InputOpening | None = field(default=None, repr=False)
     network: Network | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, object]:
-        """What is pickled and copied: a hiding proof without its network, which has the weights."""
+        """What is pickled and copied: a hiding proof without the network, which has the weights.
+
+        And without the secret of its input.
+        """
         state: dict[str, object] = dict(self.__dict__)
         if self.hiding:
-            state["network"] = None
+            state["network"] = state["opening"] = None
         return state
 
     @cached_property
@@ -355,8 +406,23 @@ class Proof:
         return profile_of(self.header).security
 
     @property
+    def hides_input(self) -> bool:
+        """Whether a commitment stands for the input."""
+        return bool(self.input_commitment)
+
+    @property
     def input_ints(self) -> NDArray[np.int16]:
-        """The input, `(batch, cells)`."""
+        """The input, `(batch, cells)`.
+
+        Raises:
+            ProofError: MX1717 when the proof hides it.
+        """
+        if self.hides_input:
+            raise ProofError(
+                "the proof does not have its input, which it hides",
+                code="MX1717",
+                hint="`check_input` compares it with an input, given the opening",
+            )
         return np.frombuffer(self.input, "<i2").reshape(self.batch, -1)
 
     @property
@@ -398,6 +464,16 @@ class Proof:
         if context != self.context:
             raise ProofError("the proof is bound to another context", code="MX1706")
         check_lineage(decode_lineage(self.lineage), self.header)
+        if self.hides_input:
+            backend.verify_hidden_input(
+                self.header,
+                commitment=self.input_commitment,
+                y=self.output,
+                batch=self.batch,
+                context=context,
+                proof=self.proof,
+            )
+            return
         backend.verify(
             self.header,
             x=self.input,
@@ -407,22 +483,92 @@ class Proof:
             proof=self.proof,
         )
 
-    def verify_claim(self, claim: Claim) -> None:
+    def check_input(self, x: NDArray[np.generic], opening: InputOpening | None = None) -> None:
+        """Checks that the proof is about an input; it says nothing about the proof itself.
+
+        Args:
+            x: the input: real numbers where the network is known, else the model's integers.
+            opening: of a hidden input, the secret that it was committed to with.
+
+        Raises:
+            ProofError: MX1706 when it is another input, or the opening another proof's; MX1717 when
+                the input is hidden and no opening is given; MX1705 when it is no input.
+        """
+        self._check_ints(self._to_ints(x), opening)
+
+    def _to_ints(self, x: NDArray[np.generic]) -> NDArray[np.int16]:
+        if self.network is not None:
+            return self.network.to_ints(x)
+        fits = x.dtype.kind in "iu" and x.size > 0 and x.size % self.batch == 0
+        if not fits or int(x.min()) < VALUE_MIN or int(x.max()) > VALUE_MAX:
+            raise ProofError(
+                f"input of {x.dtype}, {x.shape}: the scales of this proof's model are not known "
+                "here, and these are no integers of it",
+                code="MX1705",
+                hint="register the model, or give the integers that are proved",
+            )
+        return x.reshape(self.batch, -1).astype(np.int16)
+
+    def _check_ints(self, ints: NDArray[np.int16], opening: InputOpening | None) -> None:
+        given = backend.to_bytes(ints)
+        if not self.hides_input:
+            if given != self.input:
+                raise ProofError("the proof is about another input", code="MX1706")
+            return
+        if opening is None:
+            raise ProofError(
+                "the proof hides its input: its opening is needed to compare it with one",
+                code="MX1717",
+                hint="whoever made the proof has it; `maxwell prove --hide-input` wrote it to a "
+                "file beside the proof",
+            )
+        if (opening.commitment, opening.batch) != (self.input_commitment, self.batch):
+            raise ProofError("the opening belongs to another proof", code="MX1706")
+        found = backend.commit_input(self.header, given, batch=self.batch, seed=opening.seed)
+        if found != self.input_commitment:
+            raise ProofError("the proof is about another input", code="MX1706")
+
+    def verify_claim(
+        self,
+        claim: Claim,
+        *,
+        x: NDArray[np.generic] | None = None,
+        opening: InputOpening | None = None,
+    ) -> None:
         """Checks that this proof is the one that a claim promises: pass it to `Payments.accept`.
 
         The claim's digest as context is not enough: it says which claim the proof was made for, and
-        not that the proof is about the input and output that the claim commits to.
+        not that the proof is about the input and output that the claim commits to. A claim commits
+        to its input with the buyer's salt, a proof that hides its input with its maker's: that both
+        are of one input is seen by who has the input and the opening, and by nobody else.
+
+        Args:
+            claim: what is claimed.
+            x: the input, of a proof that hides it.
+            opening: likewise.
 
         Raises:
             ProofError: MX1712 when model, input, output, batch or tier differ, MX1706 when the
-                proof does not hold or was made for another claim.
+                proof does not hold or was made for another claim, MX1717 when its input is hidden
+                and not given with its opening.
         """
         tier = Tier.ZERO_KNOWLEDGE if self.hiding else Tier.SUCCINCT
         nonce = claim.buyer_nonce
+        if self.hides_input:
+            if x is None or opening is None:
+                raise ProofError(
+                    "the proof hides its input: that it is the claim's input is not to be seen",
+                    code="MX1717",
+                    hint="give the input and its opening, or ask for a proof that shows the input",
+                )
+            ints = self._to_ints(x)
+            self._check_ints(ints, opening)
+        else:
+            ints = self.input_ints
         wanted = {
             "model": (bytes.fromhex(self.digest), claim.model_digest),
             "batch": (self.batch, claim.batch),
-            "input": (commit_tensor(b"in", self.input_ints, nonce), claim.input_commitment),
+            "input": (commit_tensor(b"in", ints, nonce), claim.input_commitment),
             "output": (commit_tensor(b"out", self.output_ints, nonce), claim.output_commitment),
             "tier": (tier.value, claim.tier),
         }
@@ -433,7 +579,7 @@ class Proof:
 
     def save(self, path: str | Path) -> None:
         """Writes the proof to a file, in canonical CBOR."""
-        data = optional("cbor2").dumps(self._values() | {"format": FORMAT}, canonical=True)
+        data = proof_file.encode(self.__dict__)
         try:
             Path(path).write_bytes(data)
         except OSError as error:
@@ -454,17 +600,15 @@ class Proof:
         Raises:
             ProofError: MX1706 when it is malformed.
         """
-        proof = _read(Path(path))
+        values = proof_file.read(Path(path))
+        proof = cls(**(cast("dict[str, Any]", {"input": b""} | values)))
+        if proof.hides_input and not proof.hiding:
+            why = "a hidden input of a model that hides nothing"
+            raise proof_file.malformed(Path(path), why)
         where = ModelStore() if store is None else store
         if backend.available() and proof.digest in where.digests():
             return replace(proof, network=where.load(proof.digest))
         return proof
-
-    def _values(self) -> dict[str, object]:
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "network"}
-        if not self.lineage:
-            del values["lineage"]
-        return values
 
     def _repr_html_(self) -> str:
         """Shows the proof in a notebook."""
@@ -475,6 +619,7 @@ class Proof:
             ("proof", f"{len(self.proof):,} bytes"),
             ("weights hidden", "yes" if self.hiding else "no"),
             ("security", f"{self.security} bits"),
+            ("input", f"hidden: {self.input_commitment.hex()}" if self.hides_input else "shown"),
             ("output", np.array2string(self.output_ints, threshold=20)),
         ]
         return _html(rows)
@@ -487,6 +632,7 @@ def prove(
     context: bytes = b"",
     zk: bool = False,
     security: int = SECURITY_DEFAULT,
+    hide_input: bool = False,
 ) -> Proof:
     """Runs a model on an input and proves the result.
 
@@ -496,6 +642,7 @@ def prove(
         context: what the proof shall be bound to.
         zk: whether to hide weights and activations; a registered model has decided that already.
         security: 100 or 128 bits; likewise.
+        hide_input: whether to hide the input as well; only a model that hides its weights can.
 
     Returns:
         The proof, whose `result` is the output and whose `verify` checks it.
@@ -504,53 +651,7 @@ def prove(
         model = load_onnx(model)
     if isinstance(model, Network):
         model = Model(model, hiding=zk, security=security)
-    return model.prove(x, context=context)
-
-
-def _read(path: Path) -> Proof:
-    """Reads a proof file; types, sizes and the encoding are checked."""
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise ProofError(f"{path}: more than {FILE_BYTES_MAX:,} bytes", code="MX1706")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ProofError(
-            f"cannot read {path}: {error.strerror or error}",
-            code="MX1706",
-            hint="name a file that `maxwell prove` wrote",
-        ) from error
-    cbor2 = optional("cbor2")
-    try:
-        decoded: object = cbor2.loads(data)
-    # The decoder's exceptions vary with what is wrong; none may pass as a bug of ours.
-    except Exception as error:
-        raise _malformed(path, "not CBOR, or cut short") from error
-    if not isinstance(decoded, dict):
-        raise _malformed(path, "not a map")
-    values = cast("dict[str, object]", decoded)
-    kinds = {f.name: f.type for f in fields(Proof) if f.name != "network"}
-    if values.get("lineage") is None:
-        del kinds["lineage"]
-    if values.keys() != {*kinds, "format"} or values.pop("format") != FORMAT:
-        raise _malformed(path, f"not of format {FORMAT}")
-    for name, kind in kinds.items():
-        if type(values[name]).__name__ != kind:
-            raise _malformed(path, f"{name} is not of type {kind}")
-    if cbor2.dumps(values | {"format": FORMAT}, canonical=True) != data:
-        raise _malformed(path, "not in canonical form")
-    if values.get("lineage") == b"":
-        raise _malformed(path, "an empty lineage")
-    proof = Proof(**cast("dict[str, Any]", values))
-    sizes = len(proof.input), len(proof.output)
-    if proof.batch < 1 or any(size == 0 or size % (2 * proof.batch) for size in sizes):
-        raise _malformed(path, f"sizes do not fit a batch of {proof.batch}")
-    return proof
-
-
-def _malformed(path: Path, why: str) -> ProofError:
-    return ProofError(
-        f"{path} is no proof: {why}", code="MX1706", hint="it may be damaged or made to mislead"
-    )
+    return model.prove(x, context=context, hide_input=hide_input)
 
 
 def _html(rows: list[tuple[str, str]]) -> str:

@@ -309,6 +309,14 @@ impl Prepared {
         Ok(HiddenProof { bytes, output, commitment, seed })
     }
 
+    /// Counts openings that were made before by other objects of the same commitment, so that this one refuses
+    /// where all of them together are at the end.
+    #[must_use]
+    pub fn opened_before(mut self, opened: u32) -> Self {
+        *self.opened.get_mut() = opened;
+        self
+    }
+
     /// Counts one opening of the weights.
     pub(super) fn spend(&self, openings: u32) -> Result<()> {
         let counted = self.opened.fetch_update(
