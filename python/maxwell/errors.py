@@ -535,13 +535,18 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "MX1730": (
         "The node's prover died while it ran, proved or checked an inference, or was given up "
         "after dying too often. The guest got EIO and paid for what was metered; whatever it asks "
-        "next is done by a new prover. An inference too large for this machine's memory does "
-        "this: lower batch_max of its [[model]]."
+        "next is done by a new prover. Its memory is limited; an inference that takes more than "
+        "its shapes let expect (MX1732) ends so: lower batch_max of its [[model]]."
     ),
     "MX1731": (
         "A [[model]] or a reward that orders inferences of it does not fit: another digest than "
         "the fleet file names, a tier that the model cannot be proved in, or a larger batch than "
         "it takes."
+    ),
+    "MX1732": (
+        "A model, or an inference of it, is more than the prover's memory: half of the machine's "
+        "or the control group's, at most 8 GiB, together with the other models of the run. The "
+        "estimate follows from shapes, batch and openings and leaves a margin. Nothing has run."
     ),
     "MX1800": (
         "The heat planes could not do what was asked; the message names the part. Local safety "
