@@ -523,8 +523,9 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "A commitment that hides weights was opened as often as its randomness allows; one more "
         "proof could tell something about them. `maxwell model refresh DIGEST` commits to the same "
         "weights with new randomness; the digest stays. Two openings are kept for it: a refresh "
-        "that fails has spent one. When none is left, or after 1,023 refreshes, register the model "
-        "again. More openings a commitment (`register --zk --openings N`) cost bytes of proof."
+        "that fails has spent one. When none is left, or after 1,023 refreshes or 128 MiB of them, "
+        "register the model again. More openings a commitment (`register --zk --openings N`) cost "
+        "bytes of proof."
     ),
     "MX1717": (
         "An input cannot be hidden, or is hidden. A proof hides its input only if its model hides "
