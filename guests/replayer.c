@@ -2,21 +2,13 @@
  *
  * Usage: replayer MODEL [REWARD]
  * A claim is bound to the nonces of its order, so that none but the first is paid. */
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "inference.h"
 
 int main(int argc, char **argv) {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: replayer MODEL [REWARD]\n");
-        return 1;
-    }
-    int32_t reward = argc > 2 ? atoi(argv[2]) : 0, length = 0;
-    for (;;) {
-        int32_t error = inference_next(reward);
-        if (error == -MAXWELL_EPIPE || error == -MAXWELL_EDQUOT) return 0;
-        if (error < 0) return -error;
+    int32_t reward, length = 0;
+    int code;
+    if (!inference_arguments(argc, argv, "replayer", &reward)) return 1;
+    while (inference_has_next(reward, &code)) {
         if (length == 0) {
             length = inference_run(argv[1]);
             if (length < 0) return -length;
@@ -25,4 +17,5 @@ int main(int argc, char **argv) {
             inference_wait();
         }
     }
+    return code;
 }

@@ -4,20 +4,14 @@
  * Usage: thinker MODEL [REWARD]   (the reward's place in the process's rewards, from 0)
  * Waits while its purse cannot cover a run, and stops when nothing is left to earn. Exit codes: 0, the errno of what failed, 1 usage. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "inference.h"
 
 int main(int argc, char **argv) {
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: thinker MODEL [REWARD]\n");
-        return 1;
-    }
-    int32_t reward = argc > 2 ? atoi(argv[2]) : 0;
-    for (;;) {
-        int32_t error = inference_next(reward);
-        if (error == -MAXWELL_EPIPE || error == -MAXWELL_EDQUOT) return 0;
-        if (error < 0) return -error;
+    int32_t reward;
+    int code;
+    if (!inference_arguments(argc, argv, "thinker", &reward)) return 1;
+    while (inference_has_next(reward, &code)) {
         int32_t length = inference_run(argv[1]);
         if (length == -MAXWELL_EDQUOT) {
             inference_wait();
@@ -37,4 +31,5 @@ int main(int argc, char **argv) {
             return (int)-paid;
         }
     }
+    return code;
 }

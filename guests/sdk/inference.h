@@ -4,6 +4,8 @@
 #define MAXWELL_GUEST_INFERENCE_H
 
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "maxwell.h"
@@ -56,6 +58,25 @@ static int32_t inference_next(int32_t reward) {
         if (got < 0) return got;
         return (size_t)got <= sizeof inference_order.bytes ? 0 : -MAXWELL_EMSGSIZE;
     }
+}
+
+/* Reads the arguments of a guest that works for orders, `NAME MODEL [REWARD]`, the reward being its
+ * place in the process's rewards, from 0. Returns whether they are such; argv[1] is the model. */
+static int inference_arguments(int argc, char **argv, const char *name, int32_t *reward) {
+    if (argc < 2 || argc > 3) {
+        fprintf(stderr, "usage: %s MODEL [REWARD]\n", name);
+        return 0;
+    }
+    *reward = argc > 2 ? atoi(argv[2]) : 0;
+    return 1;
+}
+
+/* Takes the next order. Returns whether there is one; if not, `code` is what to exit with: 0 when
+ * nothing is left to earn, or the errno of what failed. */
+static int inference_has_next(int32_t reward, int *code) {
+    int32_t error = inference_next(reward);
+    *code = error == -MAXWELL_EPIPE || error == -MAXWELL_EDQUOT ? 0 : -error;
+    return error == 0;
 }
 
 /* Runs `model` on the order's input, bound to the order; returns the answer's length, or minus an

@@ -523,8 +523,9 @@ EXPLANATIONS: Final[dict[str, str]] = {
         "A commitment that hides weights was opened as often as its randomness allows; one more "
         "proof could tell something about them. `maxwell model refresh DIGEST` commits to the same "
         "weights with new randomness; the digest stays. Two openings are kept for it: a refresh "
-        "that fails has spent one. When none is left, or after 1,023 refreshes, register the model "
-        "again. More openings a commitment (`register --zk --openings N`) cost bytes of proof."
+        "that fails has spent one. When none is left, or after 1,023 refreshes or 128 MiB of them, "
+        "register the model again. More openings a commitment (`register --zk --openings N`) cost "
+        "bytes of proof."
     ),
     "MX1717": (
         "An input cannot be hidden, or is hidden. A proof hides its input only if its model hides "
@@ -535,13 +536,18 @@ EXPLANATIONS: Final[dict[str, str]] = {
     "MX1730": (
         "The node's prover died while it ran, proved or checked an inference, or was given up "
         "after dying too often. The guest got EIO and paid for what was metered; whatever it asks "
-        "next is done by a new prover. An inference too large for this machine's memory does "
-        "this: lower batch_max of its [[model]]."
+        "next is done by a new prover. Its memory is limited; an inference that takes more than "
+        "its shapes let expect (MX1732) ends so: lower batch_max of its [[model]]."
     ),
     "MX1731": (
         "A [[model]] or a reward that orders inferences of it does not fit: another digest than "
         "the fleet file names, a tier that the model cannot be proved in, or a larger batch than "
         "it takes."
+    ),
+    "MX1732": (
+        "A model, or an inference of it, is more than the prover's memory: half of the machine's "
+        "or the control group's, at most 8 GiB, together with the other models of the run. The "
+        "estimate follows from shapes, batch and openings and leaves a margin. Nothing has run."
     ),
     "MX1800": (
         "The heat planes could not do what was asked; the message names the part. Local safety "

@@ -20,7 +20,9 @@ from cli.conftest import Maxwell, here, maxwell
 from maxwell.errors import ProofError
 from maxwell.proofs import Model, ModelStore, Network, Payments, Proof, SignedClaim, Tier, backend
 from maxwell.proofs.claims import commit_tensor
-from maxwell.proofs.hidden import decode_lineage, encode_lineage
+from maxwell.proofs.hidden import LINEAGE_BYTES_MAX, decode_lineage, encode_lineage, has_room
+from maxwell.proofs.model import CELLS_MAX
+from maxwell.proofs.proof_file import FILE_BYTES_MAX
 from maxwell.proofs.quantise import Grid
 from proofs.random_models import random_input, random_model
 from proofs.test_claims import BUYER_NONCE, ORDER, PROCESS, claim
@@ -180,7 +182,6 @@ def test_a_refresh_that_fails_can_be_tried_again(
 def test_no_refresh_leads_beyond_what_verifiers_follow(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("maxwell.proofs.proof.LINEAGE_MAX", 3)
     monkeypatch.setattr("maxwell.proofs.hidden.LINEAGE_MAX", 3)
     model = Model(network, hiding=True)
     model.refresh()
@@ -191,6 +192,35 @@ def test_no_refresh_leads_beyond_what_verifiers_follow(
     proof = model.prove(inputs(network))
     assert len(decode_lineage(proof.lineage)) == 2
     proof.verify(model.digest)
+
+
+def test_no_refresh_makes_proofs_too_long_to_be_read(
+    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Links of a large model reach the limit of a file long before their number does."""
+    model = Model(network, hiding=True)
+    model.refresh()
+    one = len(model.prove(inputs(network)).lineage)
+    monkeypatch.setattr("maxwell.proofs.hidden.LINEAGE_BYTES_MAX", 4 * one)
+    refreshes = 1
+    while has_room(decode_lineage(model.prove(inputs(network)).lineage), model.header):
+        model.refresh()
+        refreshes += 1
+    left = model.proofs_left
+    assert "register the model again" in str(refused("MX1716", model.refresh).hint)
+    assert 2 <= refreshes <= 4
+    assert model.proofs_left == left, "a refusal costs nothing"
+    # What was made is read, and what is longer is not.
+    proof = model.prove(inputs(network))
+    proof.save(tmp_path / "p.bin")
+    Proof.load(tmp_path / "p.bin", ModelStore(tmp_path)).verify(model.digest)
+    monkeypatch.setattr("maxwell.proofs.hidden.LINEAGE_BYTES_MAX", len(proof.lineage) - 1)
+    refused("MX1706", proof.verify, model.digest)
+
+
+def test_a_file_holds_the_longest_lineage_beside_all_else() -> None:
+    tensors = 2 * 2 * CELLS_MAX
+    assert LINEAGE_BYTES_MAX + tensors + (32 << 20) <= FILE_BYTES_MAX
 
 
 def test_secrets_are_for_their_owner(network: Network, tmp_path: Path) -> None:

@@ -43,10 +43,18 @@ class Prover:
         folder: a model store with the models.
         digests: the models.
         environ: of the process.
+        memory_bytes: that the process may have; beyond them it fails, and the node does not.
     """
 
-    def __init__(self, folder: Path, digests: Sequence[str], environ: Mapping[str, str]) -> None:
-        self._arguments = [str(folder), *digests]
+    def __init__(
+        self,
+        folder: Path,
+        digests: Sequence[str],
+        environ: Mapping[str, str],
+        *,
+        memory_bytes: int,
+    ) -> None:
+        self._arguments = [str(memory_bytes), str(folder), *digests]
         self._environ = dict(environ)
         self._first: deque[tuple[Key, Job]] = deque()
         self._lanes: dict[str, deque[tuple[Key, Job]]] = {}

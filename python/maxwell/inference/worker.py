@@ -1,12 +1,14 @@
-"""The prover: `python -m maxwell.inference.worker FD FOLDER DIGEST...`, one for each node.
+"""The prover: `python -m maxwell.inference.worker FD BYTES FOLDER DIGEST...`, one for each node.
 
 It runs models, proves and checks in a process of its own, outside every cell's slice: its CPU time
-is what the work cost, and what goes wrong in it does not reach the node. It ends with its pipe.
+is what the work cost, and what goes wrong in it does not reach the node: its memory is limited, so
+that not even the machine's is used up. It ends with its pipe.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -144,6 +146,8 @@ class Worker:
             done = self._do(job, self._models[job.digest])
         except MaxwellError as error:
             done = Done(cpu_ns=0, code=error.code, why=error.message[:300])
+        except MemoryError as error:
+            done = Done(cpu_ns=0, code="MX1732", why=f"no memory for it: {error}"[:300])
         except Exception as error:
             # A bug in one inference must not end those of others.
             done = Done(cpu_ns=0, code="MX1900", why=f"{type(error).__name__}: {error}"[:300])
@@ -215,7 +219,9 @@ def _check(job: Job, served: _Served) -> None:
 def main(arguments: list[str]) -> int:
     """Serves the node on the descriptor that it named; returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    descriptor, folder, *digests = arguments
+    descriptor, memory_bytes, folder, *digests = arguments
+    # What it writes to, not what it maps: numpy and the prover map more than they ever touch.
+    resource.setrlimit(resource.RLIMIT_DATA, (int(memory_bytes), int(memory_bytes)))
     decoder = msgspec.msgpack.Decoder(Job)
     with socket.socket(fileno=int(descriptor)) as pipe:
         worker = Worker(ModelStore(Path(folder)), digests)

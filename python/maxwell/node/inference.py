@@ -22,6 +22,7 @@ from maxwell.inference.layout import (
     pack_paid,
     parse_delivery,
 )
+from maxwell.inference.memory import job_bytes, memory_bytes_max
 from maxwell.inference.models import RunModel, load_models
 from maxwell.inference.prover import Prover
 from maxwell.market.orders import Issued, NoOrder, OrderBook, payee_id
@@ -155,7 +156,8 @@ class Inferences:
         self._strangers: dict[int, _Strangers] = {}
         self.now_ns = 0
         self.epoch = 0
-        self._models = load_models(fleet.models, fleet.base_dir, folder)
+        memory_bytes = memory_bytes_max()
+        self._models = load_models(fleet.models, fleet.base_dir, folder, bytes_max=memory_bytes)
         if self._virtual and any(run_model.hiding for run_model in self._models.values()):
             raise ConfigError(
                 "a model that hides its weights in a deterministic run",
@@ -169,8 +171,8 @@ class Inferences:
                 raise ConfigError(
                     f"model {run_model.name!r}: one inference is too much for a run",
                     code="MX1731",
-                    hint=f"at most {CALL_BYTES_MAX:,} bytes and {CALL_NS_MAX // 10**9} s of CPU "
-                    "time by its shapes, its proof included",
+                    hint=f"at most {CALL_BYTES_MAX:,} bytes, {CALL_NS_MAX // 10**9} s of CPU time "
+                    f"and {run_model.job_bytes_max >> 20:,} MiB by its shapes, its proof included",
                 )
         self._orders = OrderBook(
             fleet.rewards,
@@ -185,7 +187,7 @@ class Inferences:
         self._ready: list[Answered] = []
         self.charged_uj = 0
         """Of the prover's joules, those that processes answer for."""
-        self.prover = Prover(folder, list(self._by_digest), environ)
+        self.prover = Prover(folder, list(self._by_digest), environ, memory_bytes=memory_bytes)
 
     def close(self) -> None:
         """Ends the prover."""
@@ -228,7 +230,8 @@ class Inferences:
                     f"reward {reward!r}: a batch of {batch} is more than a call may carry",
                     code="MX1731",
                     hint=f"lower batch: orders and deliveries have {CALL_BYTES_MAX:,} bytes at "
-                    f"most, and take {CALL_NS_MAX // 10**9} s of CPU time at most",
+                    f"most, take {CALL_NS_MAX // 10**9} s of CPU time at most, and their proofs "
+                    f"{model.job_bytes_max >> 20:,} MiB of memory at most",
                 )
         if not models:
             return None
@@ -749,6 +752,10 @@ def batch_max(model: RunModel) -> int:
         model.batch_max, CALL_BYTES_MAX // (2 * max(shapes.input_cells, shapes.output_cells))
     )
     tier = Tier.ZERO_KNOWLEDGE if model.hiding else Tier.SUCCINCT
-    while batch and shapes.infer_ns(tier, batch) > CALL_NS_MAX:
+    while batch and (
+        shapes.infer_ns(tier, batch) > CALL_NS_MAX
+        or job_bytes(model.network.proof_model, batch, openings=model.openings)
+        > model.job_bytes_max
+    ):
         batch //= 2
     return batch

@@ -37,6 +37,11 @@ FOLDER: Final = "hiding"
 LINEAGE_MAX: Final = 1_024
 """Commitments before the current one that a verifier follows."""
 
+LINEAGE_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Of their headers and links, which go with every proof: half of the largest proof file. The other
+half is for the current header (below 2 MiB), input and output (2^24 padded cells of 2 bytes each,
+64 MiB) and the proof (the largest of the documented cases is below 2 MiB)."""
+
 Lineage = tuple[tuple[bytes, bytes], ...]
 """For each commitment before the current one: its header, and the link to the next."""
 
@@ -156,6 +161,10 @@ def decode_lineage(data: bytes) -> Lineage:
     """
     if not data:
         return ()
+    if len(data) > LINEAGE_BYTES_MAX:
+        raise ProofError(
+            f"a lineage of {len(data):,} bytes: {LINEAGE_BYTES_MAX:,} are followed", code="MX1706"
+        )
     malformed = ProofError("the lineage of the proof's model is malformed", code="MX1706")
     try:
         decoded: object = optional("cbor2").loads(data)
@@ -174,6 +183,23 @@ def decode_lineage(data: bytes) -> Lineage:
     if encode_lineage(tuple(entries)) != data:
         raise malformed
     return tuple(entries)
+
+
+def has_room(lineage: Lineage, header: bytes) -> bool:
+    """Returns whether verifiers will follow a lineage with one commitment more.
+
+    Asked before anything is spent: a link is about as long as the one before it, since shapes and
+    openings are the same, and at most twice as long (paths of a tree may share nothing).
+
+    Args:
+        lineage: of the current commitment.
+        header: its own.
+    """
+    if len(lineage) >= LINEAGE_MAX - 1:
+        return False
+    # The first always fits: 2^26 weights have a link of a few MiB.
+    last = len(lineage[-1][1]) if lineage else 0
+    return len(encode_lineage(lineage)) + len(header) + 2 * last + 64 <= LINEAGE_BYTES_MAX
 
 
 def check_lineage(lineage: Lineage, header: bytes) -> None:

@@ -20,12 +20,12 @@ from maxwell.errors import ProofError
 from maxwell.proofs import backend, proof_file, semantics
 from maxwell.proofs.claims import commit_tensor
 from maxwell.proofs.hidden import (
-    LINEAGE_MAX,
     Hidden,
     check_lineage,
     decode_lineage,
     encode_lineage,
     first_header,
+    has_room,
 )
 from maxwell.proofs.importer import Network, load_onnx
 from maxwell.proofs.input_opening import InputOpening
@@ -136,6 +136,11 @@ class Model:
         return self._hidden is not None
 
     @property
+    def openings(self) -> int:
+        """How often a commitment to hidden weights may be opened; 0 when nothing is hidden."""
+        return 0 if self._hidden is None else self._hidden.openings.total
+
+    @property
     def proofs_left(self) -> int | None:
         """How many proofs can be made before a refresh; None when nothing is hidden."""
         return None if self._hidden is None else proofs_left(self._hidden.openings)
@@ -214,10 +219,11 @@ class Model:
         old = self._hidden
         if old is None:
             raise ProofError("a model that hides nothing needs no refresh")
-        if len(old.lineage) >= LINEAGE_MAX - 1:
+        if not has_room(old.lineage, self.header):
             raise ProofError(
-                f"the weights were committed to {len(old.lineage) + 1:,} times, "
-                "and no verifier follows more",
+                f"the weights were committed to {len(old.lineage) + 1:,} times, with "
+                f"{len(encode_lineage(old.lineage)):,} bytes of proof of it, and no verifier "
+                "follows more",
                 code="MX1716",
                 hint="register the model again with --zk; --openings N makes refreshes rarer",
             )

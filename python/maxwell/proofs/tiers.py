@@ -30,9 +30,9 @@ class Tier(Enum):
 
     ZERO_KNOWLEDGE = "T4"
     """As T3, and the proof tells nothing about weights and activations beyond the outputs, while
-    its re-use budget lasts. Input, output, architecture, shapes, tables, multipliers, shifts, and
-    how long proving took, are not hidden; whoever sees enough outputs can still learn about weights
-    from them."""
+    its re-use budget lasts. Output, the input unless it is hidden too, architecture, shapes,
+    tables, multipliers, shifts, and how long proving took, are not hidden; whoever sees
+    enough outputs can still learn about weights from them."""
 
     @property
     def has_proof(self) -> bool:
