@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from operator import attrgetter
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from maxwell.heat.entry import (
@@ -80,6 +81,8 @@ class Known:
         self.sent = 0
 
 
+SUBJECT: Final = Struct("<4xQII")
+"""Node, boot and number of an entry: what tells whether it is news."""
 _birth = attrgetter("birth_ms")
 
 
@@ -100,6 +103,7 @@ class HeatPlane:
         "_counters",
         "_deck",
         "_floor_ms",
+        "_near_set",
         "_near_turn",
         "_node",
         "_oldest_ms",
@@ -126,6 +130,7 @@ class HeatPlane:
         self._node = node
         self._zone = zone
         self.near = near
+        self._near_set = frozenset(near)
         self.table: dict[int, Known] = {}
         self._verifier = verifier
         self._rng = rng
@@ -164,7 +169,7 @@ class HeatPlane:
         table = self.table
         news = 0
         for at in range(offset, len(data), ENTRY_BYTES):
-            _, _, _, node, boot, seq = IDENTITY.unpack_from(data, at)
+            node, boot, seq = SUBJECT.unpack_from(data, at)
             if node == self._node:
                 continue
             known = table.get(node)
@@ -172,8 +177,8 @@ class HeatPlane:
                 # A tuple comparison would allocate; this line runs 24 times a second and node.
                 if seq <= known.seq and boot == known.boot:
                     counters.stale += 1
-                    if seq == known.seq and data[at : at + BODY_BYTES] != known.wire[:BODY_BYTES]:
-                        self._equivocation(known.wire, data[at : at + SIGNED_BYTES])
+                    if seq == known.seq and not data.startswith(known.wire, at):
+                        self._differs(known.wire, data[at : at + SIGNED_BYTES])
                     continue
                 if boot < known.boot:
                     counters.stale += 1
@@ -188,7 +193,7 @@ class HeatPlane:
                     continue
                 # What is older than all that a full view holds would be forgotten at once.
                 (age,) = AGE.unpack_from(data, at + SIGNED_BYTES)
-                if now_ms - age * AGE_UNIT_MS <= self._floor_ms and node not in self.near:
+                if now_ms - age * AGE_UNIT_MS <= self._floor_ms and node not in self._near_set:
                     counters.stale += 1
                     continue
             news += self._take(now_ms, data, at, node, known)
@@ -234,7 +239,8 @@ class HeatPlane:
 
     def keep(self, birth_ms: int, wire: bytes, entry: Entry, known: Known | None) -> None:
         """Puts news into the view."""
-        self._oldest_ms = min(self._oldest_ms, birth_ms)
+        if birth_ms < self._oldest_ms:
+            self._oldest_ms = birth_ms
         if known is None:
             self.table[entry.node] = Known(wire, entry, birth_ms)
             return
@@ -248,7 +254,7 @@ class HeatPlane:
     def _shrink(self) -> None:
         """Forgets the oldest entries beyond the view's size; neighbours stay."""
         table = self.table
-        near = self.near
+        near = self._near_set
         others = sorted([k for k in table.values() if k.node not in near], key=_birth)
         excess = len(table) - (VIEW_MAX - VIEW_SLACK)
         for known in others[:excess]:
@@ -263,6 +269,11 @@ class HeatPlane:
         self._seen.move_to_end(node)
         if len(self._seen) > SEEN_MAX:
             self._seen.popitem(last=False)
+
+    def _differs(self, first: bytes, second: bytes) -> None:
+        """Two signed entries of one number differ: in their bodies, or in a signature alone."""
+        if first[:BODY_BYTES] != second[:BODY_BYTES]:
+            self._equivocation(first, second)
 
     def _equivocation(self, first: bytes, second: bytes) -> None:
         """Bans a node that signed two bodies under one number, if both signatures are its own."""
