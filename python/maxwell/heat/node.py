@@ -20,6 +20,7 @@ from maxwell.heat.entry import (
     State,
     entry_hash,
     make_entry,
+    relative_heat,
 )
 from maxwell.heat.gossip import HeatPlane, Known, trimmed_mean
 from maxwell.heat.guard import Guard
@@ -85,9 +86,6 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
-USUAL_S: Final = 600.0
-MEAN_HALF: Final = 10
-MEAN_WHOLE: Final = 40
 MEAN_TURNS: Final = 60
 """Seconds over which the mean heat of the view is averaged."""
 SEEDS_MAX: Final = 16
@@ -100,14 +98,6 @@ WATCH_TURNS: Final = 3
 """The probed nodes follow the view every so many probes."""
 ACTING_DELAY_S: Final = 2.5
 """Filter, slew and move, which add to the age of the entries in the loop's delay."""
-
-
-def mean_share(nodes: int) -> float:
-    """Returns how much of h̄ counts beside the own heat: half in ten nodes, all from forty on.
-
-    Of few nodes a tenth of liars moves the mean too far; without any mean nothing spreads work.
-    """
-    return min(1.0, 0.5 + 0.5 * max(0, nodes - MEAN_HALF) / (MEAN_WHOLE - MEAN_HALF))
 
 
 class HeatNode:
@@ -181,7 +171,6 @@ class HeatNode:
         self.h_mean: float | None = None
         """Trimmed mean heat of the views of half a minute; None while nobody is in view."""
         self._mean_turns = 0
-        self._h_usual = 0.0
         self.delay_s = ACTING_DELAY_S + 2.5
         self.meter_w = 0.0
         self._headroom_w = 0.0
@@ -295,7 +284,7 @@ class HeatNode:
         if self.policy.push_sum:
             self.push_sum.contribute(h)
             self.h_mean = self.push_sum.mean()
-        self.law.step(dt, h, self.believed_mean(dt, h))
+        self.law.step(dt, h, self.reference_heat(h))
         load_w = self.load_w()
         self._headroom_w = self.admission.headroom_w(
             inlet_c=estimate.inlet_c,
@@ -312,18 +301,16 @@ class HeatNode:
         if self.policy.priced and self.policy.guard:
             self._price_out(now_ms)
 
-    def believed_mean(self, dt_s: float, h: float) -> float:
-        """Returns h̄, in a small cluster shrunk towards the own usual heat, which nobody lies about.
+    def reference_heat(self, h: float) -> float:
+        """Returns the heat at which the relative term is zero; the own `h` while alone.
 
-        The usual heat follows in ten minutes, so that a node that heats up is as dear as ever.
+        Half of it is what others say, half a constant. Between two nodes that see the same mean
+        the reference cancels, so that it moves no work; but what a lie moves of it is halved.
         """
-        if dt_s <= 0:
-            self._h_usual = h
-        self._h_usual += (h - self._h_usual) * dt_s / (USUAL_S + dt_s)
         if self.h_mean is None:
             return h
-        share = mean_share(self.nodes)
-        return share * self.h_mean + (1 - share) * self._h_usual
+        share = self.settings.mean_share
+        return share * self.h_mean + (1 - share) * self.settings.nominal_h
 
     def _states(self, now_ms: int, dt_s: float, h: float, load_w: float) -> None:
         """Moves the state machine on."""
@@ -899,6 +886,7 @@ class HeatNode:
         if not self.policy.herd:
             settings = self.settings
             gain -= settings.hysteresis_ln + MIGRATION_J / (max(process.watts, 1.0) * 60)
+            gain -= self._own_effect(process.watts, target.entry)
             if self._rng.random() >= gain / settings.softness_ln:
                 return
         elif gain <= 0:
@@ -912,10 +900,23 @@ class HeatNode:
         penalty = process.avoid.get(known.node, 0) > now_ms
         return ln_price + (self.settings.penalty_ln if penalty else 0.0)
 
+    def _own_effect(self, watts: float, entry: Entry) -> float:
+        """Returns how much a process that comes raises the target's price, for itself as well.
+
+        Without it large processes overshoot: the place they leave is then the cheaper one, and
+        somebody comes back. A resistance below half the own is not believed.
+        """
+        settings = self.settings
+        span_k = settings.trip_c - settings.reference_c
+        resistance = max(entry.resistance / 10_000, self.estimate.resistance_k_per_w / 2)
+        h = relative_heat(entry.t_hat_cc, settings.reference_c, settings.trip_c)
+        rise = resistance * watts / span_k
+        return target_ln_price(settings, h + rise, h) - target_ln_price(settings, h, h)
+
     def _average_ln_price(self) -> float:
         """Price target of a node of the view's mean heat: the least that a doubted one looks."""
         h_mean = self.h_mean or 0.0
-        return target_ln_price(self.settings, h_mean, h_mean)
+        return target_ln_price(self.settings, h_mean, self.reference_heat(h_mean))
 
     def _choose(self, now_ms: int, process: Hosted) -> Known | None:
         """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""

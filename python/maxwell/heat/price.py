@@ -1,7 +1,7 @@
 """The price law: what a joule costs on this node, from its predicted temperature.
 
-h = (T̂ − 45)/(T_trip − 45); ln p* = 4 (max(0, h − 0.6)/0.4)² + 1.5 (h − h̄); p follows p* by at
-most +0.9 and −0.3 a second. The barrier is absolute: when every node is hot every price rises and
+h = (T̂ − 45)/(T_trip − 45); ln p* = 4 (max(0, h − 0.6)/0.4)² + 1.5 (h − r); p follows p* by at
+most +0.9 and −0.3 a second. The reference r is half h̄, the mean of the view, and half a constant. The barrier is absolute: when every node is hot every price rises and
 demand dies. The relative term only moves work. `docs/concepts/heat.md` derives the gains.
 """
 
@@ -18,10 +18,10 @@ LN_PRICE_MAX: Final = 5.5
 PPM: Final = 1_000_000
 
 
-def target_ln_price(settings: HeatSettings, h: float, h_mean: float) -> float:
-    """Returns ln p* over cost; `h` and `h_mean` are relative heats."""
+def target_ln_price(settings: HeatSettings, h: float, h_reference: float) -> float:
+    """Returns ln p* over cost; `h` and `h_reference` are relative heats."""
     over = max(0.0, h - settings.barrier_start) / (1 - settings.barrier_start)
-    return settings.barrier_gain * over * over + settings.kappa * (h - h_mean)
+    return settings.barrier_gain * over * over + settings.kappa * (h - h_reference)
 
 
 class PriceLaw:
@@ -33,10 +33,10 @@ class PriceLaw:
         self._settings = settings
         self.ln_price = 0.0
 
-    def step(self, dt_s: float, h: float, h_mean: float) -> float:
+    def step(self, dt_s: float, h: float, h_reference: float) -> float:
         """Moves the price towards its target and returns ln p."""
         settings = self._settings
-        target = min(target_ln_price(settings, h, h_mean), LN_PRICE_MAX)
+        target = min(target_ln_price(settings, h, h_reference), LN_PRICE_MAX)
         change = target - self.ln_price
         change = min(change, settings.slew_up_per_s * dt_s)
         change = max(change, -settings.slew_down_per_s * dt_s)

@@ -53,6 +53,10 @@ class HeatSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The price looks this far ahead, about a third of the heat sink's time constant."""
     kappa: float = 1.5
     """Gain of the relative term."""
+    mean_share: float = 0.5
+    """Weight of h̄, the mean heat of the view, in the reference of the relative term."""
+    nominal_h: float = 0.5
+    """The rest of the reference: nobody can lie about a constant."""
     barrier_start: float = 0.6
     barrier_gain: float = 4.0
     trim: float = 0.25

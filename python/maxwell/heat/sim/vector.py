@@ -127,8 +127,9 @@ class VectorModel:
         t_hat = self.t_f + s.lead_s * self.slope
         h = np.clip((t_hat - s.reference_c) / (s.trip_c - s.reference_c), 0, 2)
         self.h_mean = float(np.mean(np.sort(h)[len(h) // 4 : len(h) - len(h) // 4]))
+        reference = s.mean_share * self.h_mean + (1 - s.mean_share) * s.nominal_h
         over = np.maximum(h - s.barrier_start, 0) / (1 - s.barrier_start)
-        target = s.barrier_gain * over**2 + s.kappa * (h - self.h_mean)
+        target = s.barrier_gain * over**2 + s.kappa * (h - reference)
         change = np.clip(target - self.ln_price, -s.slew_down_per_s * DT, s.slew_up_per_s * DT)
         self.ln_price += change
         self._learn(inlet)
