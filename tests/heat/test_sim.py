@@ -44,6 +44,13 @@ def check(report: HeatReport) -> None:
     assert report.informed99_rounds <= rounds_limit(report.nodes, lossy=lossy)
     assert report.bytes_per_node_s is not None
     assert report.bytes_per_node_s <= 3_400
+    if SCENARIOS[report.scenario].twin:
+        # Gossip saves fan and cooling energy.
+        other = report.fan_and_cooling_j_per_work_without_gossip
+        assert other is not None
+        assert report.fan_and_cooling_j_per_work < other
+    if report.feed_over_capacity_s is not None:
+        assert report.feed_over_capacity_s == 0
     assert report.entry_age_p99_s is not None
     if report.scenario != "partition":
         assert report.entry_age_p99_s <= 6
@@ -67,11 +74,6 @@ def test_the_same_seed_gives_the_same_trace_byte_for_byte() -> None:
 def test_every_scenario_at_ten_nodes(scenario: str) -> None:
     report = run(scenario, seed=2)
     check(report)
-    if SCENARIOS[scenario].twin:
-        # Gossip saves fan and cooling energy.
-        other = report.fan_and_cooling_j_per_work_without_gossip
-        assert other is not None
-        assert report.fan_and_cooling_j_per_work < other
     data = msgspec.to_builtins(report)
     assert set(KEYS_OF_THE_ISSUE) <= set(data)
 
@@ -129,9 +131,10 @@ def test_a_tenth_of_liars_cannot_remove_the_node_that_they_slander() -> None:
 
 
 @pytest.mark.slow
-def test_liars_move_no_honest_price() -> None:
-    for seed in range(1, 6):
-        report = run("liars", nodes=60, seed=seed)
+@pytest.mark.parametrize(("nodes", "seeds"), [(10, 20), (60, 5), (100, 3)])
+def test_liars_move_no_honest_price(nodes: int, seeds: int) -> None:
+    for seed in range(1, seeds + 1):
+        report = run("liars", nodes=nodes, seed=seed)
         assert report.honest_price_shift_max is not None
         assert report.honest_price_shift_max <= 0.05
         assert report.quarantined_honest == 0
@@ -140,14 +143,16 @@ def test_liars_move_no_honest_price() -> None:
 
 @pytest.mark.slow
 def test_the_steady_state_is_quiet_and_a_higher_gain_is_not() -> None:
-    def steady(gain: float) -> HeatReport:
-        config = sim_config(nodes=60, scenario="steady", policy="ours", seed=1, gain=gain)
+    def steady(gain: float, seed: int = 1) -> HeatReport:
+        config = sim_config(nodes=60, scenario="steady", policy="ours", seed=seed, gain=gain)
         return run_config(config)[0]
 
+    for seed in (1, 103, 106):
+        quiet = steady(1.0, seed)
+        assert quiet.moves_per_process_min <= 0.1
+        assert quiet.load_sd_w <= 10
+        assert quiet.spectral_peak_ratio is not None
+        assert quiet.spectral_peak_ratio <= 3
     quiet, loud = steady(1.0), steady(6.0)
-    assert quiet.moves_per_process_min <= 0.1
-    assert quiet.load_sd_w <= 10
-    assert quiet.spectral_peak_ratio is not None
-    assert quiet.spectral_peak_ratio <= 3
     assert quiet.gain_margin > 2 > 1 > loud.gain_margin
     assert loud.load_sd_w > 2 * quiet.load_sd_w

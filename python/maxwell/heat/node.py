@@ -28,7 +28,7 @@ from maxwell.heat.machine import DistressMachine
 from maxwell.heat.membership import Membership, Swim
 from maxwell.heat.offers import Offer, OfferBook, by_value, freeze_count, leaving_now
 from maxwell.heat.policy import POLICIES, Policy
-from maxwell.heat.price import PriceLaw, redecide_s, target_ln_price
+from maxwell.heat.price import PriceLaw, own_effect_ln, redecide_s, target_ln_price
 from maxwell.heat.records import (
     Alarm,
     Distress,
@@ -876,22 +876,50 @@ class HeatNode:
         ]
         if not ready:
             return
-        process = ready[int(self._rng.random() * len(ready))]
-        target = self._choose(now_ms, process)
-        if target is None:
+        if self.policy.herd:
+            process = ready[int(self._rng.random() * len(ready))]
+            target = self._choose(now_ms, process)
+            if target is None or self._gain(now_ms, process, target) <= 0:
+                return
+            self._ask(now_ms, process, target.entry.node)
             return
+        found = self._best_move(now_ms, ready)
+        if found is not None and self._rng.random() < found[0] / self.settings.softness_ln:
+            self._ask(now_ms, found[1], found[2].entry.node)
+
+    def _gain(self, now_ms: int, process: Hosted, target: Known) -> float:
+        """Returns by how much the posted price is lower there, as a logarithm."""
         gain = self.law.ln_price - self._price_at(now_ms, process, target)
         if process.avoid.get(self.node, 0) > now_ms:
             gain += self.settings.penalty_ln
-        if not self.policy.herd:
-            settings = self.settings
-            gain -= settings.hysteresis_ln + MIGRATION_J / (max(process.watts, 1.0) * 60)
-            gain -= self._own_effect(process.watts, target.entry)
-            if self._rng.random() >= gain / settings.softness_ln:
-                return
-        elif gain <= 0:
-            return
-        self._ask(now_ms, process, target.entry.node)
+        return gain
+
+    def _best_move(self, now_ms: int, ready: list[Hosted]) -> tuple[float, Hosted, Known] | None:
+        """Returns which process saves most on one of two random nodes, its gain, and where.
+
+        The gain is after hysteresis, the energy of the move and the process's own effect on the
+        price there; what is saved is that times the watts.
+        """
+        least_w = min([p.watts for p in ready])
+        candidates = self._candidates(now_ms, least_w)
+        if len(candidates) > 2:
+            candidates = self._rng.sample(candidates, 2)
+        most = 0.0
+        found: tuple[float, Hosted, Known] | None = None
+        for target in candidates:
+            for process in ready:
+                watts = process.watts
+                if target.entry.headroom_w < watts:
+                    continue
+                gain = self._gain(now_ms, process, target)
+                gain -= self.settings.hysteresis_ln + MIGRATION_J / (max(watts, 1.0) * 60)
+                if gain <= 0:
+                    continue
+                gain -= self._own_effect(watts, target.entry)
+                if gain * watts > most:
+                    most = gain * watts
+                    found = gain, process, target
+        return found
 
     def _price_at(self, now_ms: int, process: Hosted, known: Known) -> float:
         ln_price = known.entry.ln_price
@@ -910,27 +938,30 @@ class HeatNode:
         span_k = settings.trip_c - settings.reference_c
         resistance = max(entry.resistance / 10_000, self.estimate.resistance_k_per_w / 2)
         h = relative_heat(entry.t_hat_cc, settings.reference_c, settings.trip_c)
-        rise = resistance * watts / span_k
-        return target_ln_price(settings, h + rise, h) - target_ln_price(settings, h, h)
+        return own_effect_ln(settings, h, resistance * watts / span_k)
 
     def _average_ln_price(self) -> float:
         """Price target of a node of the view's mean heat: the least that a doubted one looks."""
         h_mean = self.h_mean or 0.0
         return target_ln_price(self.settings, h_mean, self.reference_heat(h_mean))
 
-    def _choose(self, now_ms: int, process: Hosted) -> Known | None:
-        """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""
+    def _candidates(self, now_ms: int, watts: float) -> list[Known]:
+        """Returns the nodes in view that are open, not avoided, and have room for `watts`."""
         alarms, quarantine = self._alarms, self.quarantine
         candidates = [
             k
             for k in self.plane.values()
             if k.entry.state <= State.WARM
             and k.entry.ln_price_milli != LN_PRICE_CLOSED
-            and (self.policy.herd or k.entry.headroom_w >= process.watts)
+            and (self.policy.herd or k.entry.headroom_w >= watts)
         ]
         if alarms:
             candidates = [k for k in candidates if alarms.get(k.entry.zone, 0) <= now_ms]
-        candidates = [k for k in candidates if not quarantine.holds(now_ms, k.node)]
+        return [k for k in candidates if not quarantine.holds(now_ms, k.node)]
+
+    def _choose(self, now_ms: int, process: Hosted) -> Known | None:
+        """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""
+        candidates = self._candidates(now_ms, process.watts)
         if not candidates:
             return None
         if not self.policy.herd and len(candidates) > 2:

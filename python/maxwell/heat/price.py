@@ -1,8 +1,9 @@
 """The price law: what a joule costs on this node, from its predicted temperature.
 
 h = (T̂ − 45)/(T_trip − 45); ln p* = 4 (max(0, h − 0.6)/0.4)² + 1.5 (h − r); p follows p* by at
-most +0.9 and −0.3 a second. The reference r is half h̄, the mean of the view, and half a constant. The barrier is absolute: when every node is hot every price rises and
-demand dies. The relative term only moves work. `docs/concepts/heat.md` derives the gains.
+most +0.9 and −0.3 a second. The reference r is half h̄, the mean of the view, and half a constant.
+The barrier is absolute: when every node is hot every price rises and demand dies. The relative
+term only moves work. `docs/concepts/heat.md` derives the gains.
 """
 
 from __future__ import annotations
@@ -20,8 +21,18 @@ PPM: Final = 1_000_000
 
 def target_ln_price(settings: HeatSettings, h: float, h_reference: float) -> float:
     """Returns ln p* over cost; `h` and `h_reference` are relative heats."""
+    return _barrier(settings, h) + settings.kappa * (h - h_reference)
+
+
+def own_effect_ln(settings: HeatSettings, h: float, rise: float) -> float:
+    """Returns by how much a process that heats a node from `h` by `rise` makes it dearer."""
+    after = _barrier(settings, h + rise)
+    return after - _barrier(settings, h) + settings.believed_kappa * rise
+
+
+def _barrier(settings: HeatSettings, h: float) -> float:
     over = max(0.0, h - settings.barrier_start) / (1 - settings.barrier_start)
-    return settings.barrier_gain * over * over + settings.kappa * (h - h_reference)
+    return settings.barrier_gain * over * over
 
 
 class PriceLaw:

@@ -81,6 +81,8 @@ class VectorModel:
         self.moves = self.forced = self.frozen = self.refusals = 0
         self.now_s = 0.0
         self.h_mean = 0.5
+        self.h = np.full(n, 0.5)
+        """Relative heat of each node, predicted."""
 
     def _make_processes(self, n: int) -> None:
         config, rng = self.config, self.rng
@@ -126,6 +128,7 @@ class VectorModel:
         self.inlet = inlet
         t_hat = self.t_f + s.lead_s * self.slope
         h = np.clip((t_hat - s.reference_c) / (s.trip_c - s.reference_c), 0, 2)
+        self.h = h
         self.h_mean = float(np.mean(np.sort(h)[len(h) // 4 : len(h) - len(h) // 4]))
         reference = s.mean_share * self.h_mean + (1 - s.mean_share) * s.nominal_h
         over = np.maximum(h - s.barrier_start, 0) / (1 - s.barrier_start)
@@ -268,12 +271,22 @@ class VectorModel:
             return
         to = self._pairs(movers)
         gain = self.ln_price[self.home[movers]] - self._seen - s.hysteresis_ln
-        gain -= MIGRATION_J / (self.watts[movers] * 60)
+        gain -= MIGRATION_J / (self.watts[movers] * 60) + self._own_effect(movers, to)
         go = (to >= 0) & (self.rng.random(len(movers)) < gain / s.softness_ln)
         for p, j in zip(movers[go], to[go], strict=True):
             if self._admit(int(p), int(j)):
                 self._leave(int(p), int(j))
                 self.moves += self.now_s >= self.config.scenario.settle_s / 2
+
+    def _own_effect(self, movers: NDArray[np.int64], to: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By how much each mover raises the price of where it goes; as `HeatNode._own_effect`."""
+        s = self.config.settings
+        h = self.h[to]
+        rise = self.resistance[to] * self.watts[movers] / (s.trip_c - s.reference_c)
+        width = 1 - s.barrier_start
+        before = np.maximum(h - s.barrier_start, 0) / width
+        after = np.maximum(h + rise - s.barrier_start, 0) / width
+        return s.barrier_gain * (after**2 - before**2) + s.believed_kappa * rise
 
     def _evacuate(self) -> None:
         s, policy = self.config.settings, self.config.policy
