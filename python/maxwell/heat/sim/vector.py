@@ -16,7 +16,7 @@ import numpy as np
 from maxwell.errors import ConfigError
 from maxwell.heat.admission import MODEL_MARGIN_K
 from maxwell.heat.guard import BRAKE_K, FALL_MAX, LOOK_AHEAD_S, RELEASE_K, RISE_PER_S
-from maxwell.heat.node import ACTING_DELAY_S, MIGRATION_J
+from maxwell.heat.node import ACTING_DELAY_S, LOCKOUT_MS, MIGRATION_J
 from maxwell.heat.offers import FREEZE_REST_S
 from maxwell.heat.sim.metrics import HeatReport
 from maxwell.heat.sim.spread import ROUNDS_MAX, spread_alarm
@@ -33,6 +33,9 @@ POLICIES: Final = frozenset({"ours", "ticketed", "no-discount", "guard-only", "f
 TICK_S: Final = 0.1
 CONTROL_TICKS: Final = 5
 DT: Final = TICK_S * CONTROL_TICKS
+DRAWS: Final = 8
+ASK_AFTER_S: Final = 2.0
+"""After so long in distress a process that fits no offer asks for itself."""
 HISTORY: Final = 11
 """Half-second steps of 0.5 to 5.5 s of age."""
 MOVE_STEPS: Final = 1
@@ -107,6 +110,7 @@ class VectorModel:
         self.cold = np.zeros(count, dtype=bool)
         self.since = np.full(count, -60.0)
         self.target = np.full(count, -1, dtype=np.int64)
+        self.asked_s = np.zeros(count)
 
     def _loads(self) -> NDArray[np.float64]:
         on = self.running
@@ -312,6 +316,9 @@ class VectorModel:
                             budget -= 1
                             break
             left = own[self.running[own]]
+            if since > ASK_AFTER_S and policy.distress and not self.config.scenario.gossip_off:
+                self._ask_others(left)
+                left = left[self.running[left]]
             if since >= FREEZE_REST_S or self.t_f[i] > s.trip_c - 1.5:
                 self.running[left] = False
                 self.cold[left] = True
@@ -322,6 +329,25 @@ class VectorModel:
                 self.plant.asleep[i] = True
                 for j, room in self.offers.pop(int(i), []):
                     self.reserved[int(j)] = max(0.0, self.reserved[int(j)] - room)
+
+    def _ask_others(self, left: NDArray[np.int64]) -> None:
+        """What fits no offer asks the cheaper of two nodes with room, every two seconds.
+
+        A view shows who has room; here pairs are drawn anew until one has.
+        """
+        asking = left[self.asked_s[left] <= self.now_s]
+        for _ in range(DRAWS):
+            if not len(asking):
+                return
+            to = self._pairs(asking)
+            found = to >= 0
+            self.asked_s[asking[found]] = self.now_s + LOCKOUT_MS / 1_000
+            pays = (self.ln_value[asking] >= self._seen) | (not self.config.policy.priced)
+            for p, j in zip(asking[found & pays], to[found & pays], strict=True):
+                if self._admit(int(p), int(j)):
+                    self._leave(int(p), int(j))
+                    self.forced += 1
+            asking = asking[~found]
 
     def _rebid(self) -> None:
         """One frozen process in ten asks each half second, as every five seconds each does."""
