@@ -424,7 +424,9 @@ class Metrics:
 
         del gain
         sim, settings = self._sim, self._sim.config.settings
-        resistance = float(np.mean([n.estimate.resistance_k_per_w for n in sim.nodes]))
+        # A dead fan's resistance belongs to no loop: nothing moves there any more.
+        nodes = [n for n, fails in zip(sim.nodes, self._failing, strict=True) if not fails]
+        resistance = float(np.mean([n.estimate.resistance_k_per_w for n in nodes or sim.nodes]))
         return loop_gain_per_s(
             movable_w=load_w,
             kappa=settings.kappa,
