@@ -28,7 +28,7 @@ from maxwell.heat.machine import DistressMachine
 from maxwell.heat.membership import Membership, Swim
 from maxwell.heat.offers import Offer, OfferBook, by_value, freeze_count, leaving_now
 from maxwell.heat.policy import POLICIES, Policy
-from maxwell.heat.price import PriceLaw, own_effect_ln, redecide_s, target_ln_price
+from maxwell.heat.price import PriceLaw, mean_share, own_effect_ln, redecide_s, target_ln_price
 from maxwell.heat.records import (
     Alarm,
     Distress,
@@ -304,12 +304,13 @@ class HeatNode:
     def reference_heat(self, h: float) -> float:
         """Returns the heat at which the relative term is zero; the own `h` while alone.
 
-        Half of it is what others say, half a constant. Between two nodes that see the same mean
-        the reference cancels, so that it moves no work; but what a lie moves of it is halved.
+        Half of it is what others say, less in small clusters; the rest is a constant. Between two
+        nodes that see the same mean the reference cancels, so that it moves no work; but what a
+        lie moves of it is halved.
         """
         if self.h_mean is None:
             return h
-        share = self.settings.mean_share
+        share = mean_share(self.settings, self.nodes)
         return share * self.h_mean + (1 - share) * self.settings.nominal_h
 
     def _states(self, now_ms: int, dt_s: float, h: float, load_w: float) -> None:

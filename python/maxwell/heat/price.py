@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LN_PRICE_MAX: Final = 5.5
 """ln 256, rounded down: the auction clamps bids to 256 reserves."""
 PPM: Final = 1_000_000
+SMALL_NODES, LARGE_NODES = 10, 40
+SMALL_PART: Final = 0.6
 
 
 def target_ln_price(settings: HeatSettings, h: float, h_reference: float) -> float:
@@ -33,6 +35,15 @@ def own_effect_ln(settings: HeatSettings, h: float, rise: float) -> float:
 def _barrier(settings: HeatSettings, h: float) -> float:
     over = max(0.0, h - settings.barrier_start) / (1 - settings.barrier_start)
     return settings.barrier_gain * over * over
+
+
+def mean_share(settings: HeatSettings, nodes: int) -> float:
+    """Returns the weight of h̄ in the reference: less below forty nodes, 0.6 of it in ten.
+
+    Among few nodes a tenth of liars is one of the nine that a node hears, and no average helps.
+    """
+    part = SMALL_PART + (1 - SMALL_PART) * (nodes - SMALL_NODES) / (LARGE_NODES - SMALL_NODES)
+    return settings.mean_share * min(max(part, SMALL_PART), 1.0)
 
 
 class PriceLaw:

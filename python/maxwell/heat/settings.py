@@ -56,7 +56,8 @@ class HeatSettings(msgspec.Struct, frozen=True, kw_only=True):
     believed_kappa: float = 1.5
     """The same, as a process believes it that asks what it would change where it goes."""
     mean_share: float = 0.5
-    """Weight of h̄, the mean heat of the view, in the reference of the relative term."""
+    """Weight of h̄, the mean heat of the view, in the reference of the relative term, from forty
+    nodes on; see `maxwell.heat.price.mean_share`."""
     nominal_h: float = 0.5
     """The rest of the reference: nobody can lie about a constant."""
     barrier_start: float = 0.6

@@ -11,6 +11,7 @@ import numpy as np
 from maxwell.heat.entry import State
 from maxwell.heat.gossip import trimmed_mean
 from maxwell.heat.node import MEAN_TURNS
+from maxwell.heat.price import mean_share
 from maxwell.heat.settings import DISTRESS_TICK_MS, FRESH_MIN
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ class Metrics:
             self._lies[i] = before + (self._lie_effect(node) - before) / self._lie_turns[i]
             if now_ms >= self._settled_ms:
                 # What the price takes of it, as in `HeatNode.reference_heat`.
-                effect = abs(self._lies[i]) * node.settings.mean_share
+                effect = abs(self._lies[i]) * mean_share(node.settings, node.nodes)
                 self._shift = max(self._shift, exp(node.settings.kappa * effect) - 1)
 
     def _lie_effect(self, node: HeatNode) -> float:

@@ -18,6 +18,7 @@ from maxwell.heat.admission import MODEL_MARGIN_K
 from maxwell.heat.guard import BRAKE_K, FALL_MAX, LOOK_AHEAD_S, RELEASE_K, RISE_PER_S
 from maxwell.heat.node import ACTING_DELAY_S, LOCKOUT_MS, MIGRATION_J
 from maxwell.heat.offers import FREEZE_REST_S
+from maxwell.heat.price import mean_share
 from maxwell.heat.sim.metrics import HeatReport
 from maxwell.heat.sim.spread import ROUNDS_MAX, spread_alarm
 from maxwell.heat.stability import loop_gain_per_s, margins
@@ -134,7 +135,8 @@ class VectorModel:
         h = np.clip((t_hat - s.reference_c) / (s.trip_c - s.reference_c), 0, 2)
         self.h = h
         self.h_mean = float(np.mean(np.sort(h)[len(h) // 4 : len(h) - len(h) // 4]))
-        reference = s.mean_share * self.h_mean + (1 - s.mean_share) * s.nominal_h
+        share = mean_share(s, self.config.nodes)
+        reference = share * self.h_mean + (1 - share) * s.nominal_h
         over = np.maximum(h - s.barrier_start, 0) / (1 - s.barrier_start)
         target = s.barrier_gain * over**2 + s.kappa * (h - reference)
         change = np.clip(target - self.ln_price, -s.slew_down_per_s * DT, s.slew_up_per_s * DT)
