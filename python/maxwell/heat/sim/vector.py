@@ -266,20 +266,46 @@ class VectorModel:
         return np.clip(wanted, s.redecide_s_min, s.redecide_s_max)
 
     def _market(self) -> None:
-        s = self.config.settings
-        chance = DT / self.redecide()
+        """Each node that decides lets the process go that saves most on one of two nodes."""
+        s, n = self.config.settings, self.config.nodes
         ready = self.running & (self.since <= self.now_s - s.residence_s)
-        ready &= (self.state[self.home] == OK) & (
-            self.rng.random(len(self.home)) < chance[self.home]
-        )
-        movers = np.flatnonzero(ready)
-        if not len(movers):
+        ready &= self.state[self.home] == OK
+        chance = DT / self.redecide()
+        draws = np.flatnonzero(ready & (self.rng.random(len(self.home)) < chance[self.home]))
+        if not len(draws):
             return
-        to = self._pairs(movers)
-        gain = self.ln_price[self.home[movers]] - self._seen - s.hysteresis_ln
-        gain -= MIGRATION_J / (self.watts[movers] * 60) + self._own_effect(movers, to)
-        go = (to >= 0) & (self.rng.random(len(movers)) < gain / s.softness_ln)
-        for p, j in zip(movers[go], to[go], strict=True):
+        deciders = np.unique(self.home[draws])
+        slot = np.full(n, -1)
+        slot[deciders] = np.arange(len(deciders))
+        own = np.flatnonzero(ready & (slot[self.home] >= 0))
+        at = slot[self.home[own]]
+        least = np.full(len(deciders), np.inf)
+        np.minimum.at(least, at, self.watts[own])
+        pick = self.rng.integers(0, n, (2, len(deciders)))
+        age = self.rng.integers(0, HISTORY, (2, len(deciders)))
+        # A view shows who is open and has room; here pairs are drawn anew until they are.
+        for _ in range(DRAWS):
+            closed = (pick == deciders) | (self.state[pick] != OK)
+            closed |= self.rooms[age, pick] < least
+            if not closed.any():
+                break
+            pick[closed] = self.rng.integers(0, n, int(closed.sum()))
+        closed = (pick == deciders) | (self.state[pick] != OK)
+        price, room = self.prices[age, pick], self.rooms[age, pick]
+        base = self.ln_price[self.home[own]] - s.hysteresis_ln
+        base -= MIGRATION_J / (self.watts[own] * 60)
+        gain = np.empty((2, len(own)))
+        for k in (0, 1):
+            gain[k] = base - price[k, at] - self._own_effect(own, pick[k, at])
+            gain[k, closed[k, at] | (room[k, at] < self.watts[own])] = -np.inf
+        side = np.argmax(gain, axis=0)
+        columns = np.arange(len(own))
+        gained = gain[side, columns]
+        # The last of each node in the order of what is saved.
+        order = np.lexsort((gained * self.watts[own], at))
+        best = order[np.flatnonzero(np.diff(at[order], append=-1))]
+        go = best[self.rng.random(len(best)) < gained[best] / s.softness_ln]
+        for p, j in zip(own[go], pick[side[go], at[go]], strict=True):
             if self._admit(int(p), int(j)):
                 self._leave(int(p), int(j))
                 self.moves += self.now_s >= self.config.scenario.settle_s / 2
