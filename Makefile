@@ -117,7 +117,7 @@ test-python: build fleet test-system
 	$(PY) -m pytest
 
 test-slow: build fleet test-system ## The slow tests: long runs, the wheel in a fresh environment.
-	$(PY) -m pytest -m slow --timeout 900
+	$(PY) -m pytest -m slow --timeout 900 -o faulthandler_timeout=900
 	cargo test -p maxwell-proofs --release --locked --quiet --lib --test hostile -- --ignored
 	cargo test -p maxwell-proofs --locked --quiet --lib --features scalar
 

@@ -237,7 +237,8 @@ EXPLANATIONS: Final[dict[str, str]] = {
     ),
     "MX1009": (
         "Two keys exclude each other: `power` and `budget` (a run has a power cap or an energy "
-        "budget), or `urgency` and `bid_ppm` (a process bids by rule or by its own number)."
+        "budget), `urgency` and `bid_ppm` (a process bids by rule or by its own number), "
+        "`deterministic` and a real sensor, or a real sensor and the `peak` of a simulated one."
     ),
     "MX1010": (
         "The budget is smaller than what the file hands out at the start. `budget` is minted once "

@@ -15,6 +15,7 @@ from heat.helpers import KEYS, reading, signed, stand_in_node
 from maxwell.errors import EnergyError
 from maxwell.heat import Guard, HeatCounters, HeatSettings, Hosted, PriceLaw, State, reserve_ppm
 from maxwell.heat.admission import Admission
+from maxwell.heat.machine import DistressMachine
 from maxwell.heat.offers import Offer, OfferBook, freeze_count
 from maxwell.heat.price import LN_PRICE_MAX, redecide_s, target_ln_price
 from maxwell.heat.sensor import ThermalEstimate
@@ -63,6 +64,32 @@ def test_margins_agree_with_the_theory() -> None:
     assert loop.gain_margin == pytest.approx(pi / 2 / 0.5, rel=1e-6)
     # On current temperature the lag eats the phase: about two degrees at K 0.17, τ 60, D 5.
     assert margins(0.17, 5.0, 60.0).phase_margin_deg == pytest.approx(2, abs=2)
+
+
+def distressed(seed: int, *, dead_fan: bool) -> bool:
+    """Whether a warm node is in distress within 80 s of 120 W more, or of its fan's death."""
+    plant = Plant(1, PlantModel(supply_c=28.0), np.random.Generator(np.random.PCG64(seed)))
+    estimate, machine = ThermalEstimate(SETTINGS, HeatCounters()), DistressMachine(SETTINGS)
+    plant.load_w[:] = 100.0
+    plant.settle()
+    for tick in range(2_000):
+        if tick == 1_200:
+            plant.load_w[:] = 220.0
+            plant.fan_dead[:] = dead_fan
+        plant.step(0.1)
+        if tick % 5 == 0:
+            die, power, inlet = plant.read()
+            estimate.update(tick * 100, float(die[0]), float(power[0]), float(inlet[0]))
+            if machine.why_distress(estimate):
+                return True
+    return False
+
+
+def test_a_step_of_load_is_no_distress_and_a_dead_fan_is() -> None:
+    # Two of these eight used to be: fans speed up, R falls, and a reading that an even load held
+    # for ten seconds looked stuck; the model in its place was too warm by a steep rise.
+    assert not any(distressed(seed, dead_fan=False) for seed in range(8))
+    assert all(distressed(seed, dead_fan=True) for seed in range(8))
 
 
 def test_nonsense_readings_are_counted_and_not_used() -> None:

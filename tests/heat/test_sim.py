@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
 from maxwell.errors import ConfigError
-from maxwell.heat.sim.engine import Simulation
+from maxwell.heat.sim.engine import SimConfig, Simulation
 from maxwell.heat.sim.metrics import HeatReport
 from maxwell.heat.sim.run import run_config, sim_config
 from maxwell.heat.sim.scenarios import SCENARIOS
@@ -44,6 +46,13 @@ def check(report: HeatReport) -> None:
     assert report.informed99_rounds <= rounds_limit(report.nodes, lossy=lossy)
     assert report.bytes_per_node_s is not None
     assert report.bytes_per_node_s <= 3_400
+    if SCENARIOS[report.scenario].twin:
+        # Gossip saves fan and cooling energy.
+        other = report.fan_and_cooling_j_per_work_without_gossip
+        assert other is not None
+        assert report.fan_and_cooling_j_per_work < other
+    if report.feed_over_capacity_s is not None:
+        assert report.feed_over_capacity_s == 0
     assert report.entry_age_p99_s is not None
     if report.scenario != "partition":
         assert report.entry_age_p99_s <= 6
@@ -67,11 +76,6 @@ def test_the_same_seed_gives_the_same_trace_byte_for_byte() -> None:
 def test_every_scenario_at_ten_nodes(scenario: str) -> None:
     report = run(scenario, seed=2)
     check(report)
-    if SCENARIOS[scenario].twin:
-        # Gossip saves fan and cooling energy.
-        other = report.fan_and_cooling_j_per_work_without_gossip
-        assert other is not None
-        assert report.fan_and_cooling_j_per_work < other
     data = msgspec.to_builtins(report)
     assert set(KEYS_OF_THE_ISSUE) <= set(data)
 
@@ -93,6 +97,26 @@ def test_the_vectorised_model_agrees_with_the_cores(nodes: int) -> None:
     assert vector.value_kept_ratio == pytest.approx(cores.value_kept_ratio, abs=0.01)
     assert vector.moves_per_process_min == pytest.approx(cores.moves_per_process_min, abs=0.05)
     assert vector.spatial_sd_k == pytest.approx(cores.spatial_sd_k, abs=0.7)
+
+
+@pytest.mark.slow
+def test_the_vectorised_model_agrees_closely_in_the_mean_of_seeds() -> None:
+    # Equal seeds place processes differently in the two, so that one run says little.
+    names = ("peak_failing_c", "peak_absorber_c", "shed90_after_fault_s", "spatial_sd_k")
+    means: list[list[float]] = []
+    models: tuple[Callable[[SimConfig], HeatReport], ...] = (run_vector, lambda c: run_config(c)[0])
+    for model in models:
+        sums = dict.fromkeys(names, 0.0)
+        for seed in range(1, 9):
+            config = sim_config(
+                nodes=20, scenario="fan-death", policy="ours", seed=seed, duration_s=110
+            )
+            report = model(config)
+            for name in names:
+                sums[name] += float(getattr(report, name)) / 8
+        means.append(list(sums.values()))
+    for vector, cores, within in zip(*means, (2.0, 1.5, 2.0, 0.4), strict=True):
+        assert vector == pytest.approx(cores, abs=within)
 
 
 def test_unknown_names_and_numbers_out_of_range_are_errors() -> None:
@@ -129,9 +153,10 @@ def test_a_tenth_of_liars_cannot_remove_the_node_that_they_slander() -> None:
 
 
 @pytest.mark.slow
-def test_liars_move_no_honest_price() -> None:
-    for seed in range(1, 6):
-        report = run("liars", nodes=60, seed=seed)
+@pytest.mark.parametrize(("nodes", "seeds"), [(10, 20), (60, 5), (100, 3)])
+def test_liars_move_no_honest_price(nodes: int, seeds: int) -> None:
+    for seed in range(1, seeds + 1):
+        report = run("liars", nodes=nodes, seed=seed)
         assert report.honest_price_shift_max is not None
         assert report.honest_price_shift_max <= 0.05
         assert report.quarantined_honest == 0
@@ -140,14 +165,16 @@ def test_liars_move_no_honest_price() -> None:
 
 @pytest.mark.slow
 def test_the_steady_state_is_quiet_and_a_higher_gain_is_not() -> None:
-    def steady(gain: float) -> HeatReport:
-        config = sim_config(nodes=60, scenario="steady", policy="ours", seed=1, gain=gain)
+    def steady(gain: float, seed: int = 1) -> HeatReport:
+        config = sim_config(nodes=60, scenario="steady", policy="ours", seed=seed, gain=gain)
         return run_config(config)[0]
 
+    for seed in (1, 103, 106):
+        quiet = steady(1.0, seed)
+        assert quiet.moves_per_process_min <= 0.1
+        assert quiet.load_sd_w <= 10
+        assert quiet.spectral_peak_ratio is not None
+        assert quiet.spectral_peak_ratio <= 3
     quiet, loud = steady(1.0), steady(6.0)
-    assert quiet.moves_per_process_min <= 0.1
-    assert quiet.load_sd_w <= 10
-    assert quiet.spectral_peak_ratio is not None
-    assert quiet.spectral_peak_ratio <= 3
     assert quiet.gain_margin > 2 > 1 > loud.gain_margin
     assert loud.load_sd_w > 2 * quiet.load_sd_w

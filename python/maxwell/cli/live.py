@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from maxwell.cli.console import print_note, stderr_console
 from maxwell.cli.screen import Screen
-from maxwell.observe.table import live_table
+from maxwell.observe.table import heat_text, live_table
 from maxwell.observe.text import joules, price, seconds, watts
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class LineObserver(SilentObserver):
                 f"{view.elapsed_ns / NS:7.1f} s  price {price(view.price_ppm)}  "
                 f"power {watts(view.power_mw)}  processes {joules(view.energy.processes)}  "
                 f"alive {alive} of {len(view.processes)}"
+                + ("" if view.heat is None else f"  heat {heat_text(view.heat)}")
             )
 
     def on_end(self, record: RunRecord) -> None:

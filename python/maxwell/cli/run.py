@@ -57,7 +57,8 @@ WASM_MAGIC: Final = b"\0asm"
 @click.option(
     "--heat",
     metavar="SENSOR",
-    help="Prices and power cap follow a temperature: auto, a file, or a folder as /sys/class.",
+    help="Prices and power cap follow a temperature: auto, a file, a folder as /sys/class, or "
+    "simulated (a model that the node's own power heats).",
 )
 @click.option(
     "--out",

@@ -36,11 +36,12 @@ def check_fleet(fleet: FleetConfig, *, cpus: int | None = None, where: str = "fl
     _check_models(fleet, where)
     _check_cells(fleet, cpus, where)
     _check_money(fleet, where)
-    if fleet.heat is not None and fleet.node.deterministic:
+    if fleet.heat is not None and fleet.node.deterministic and not fleet.heat.simulated:
         raise ConfigError(
             f"{where}: a temperature in a deterministic run",
             code="MX1009",
-            hint="what a sensor says is no function of the seed; drop one of the two",
+            hint="what a sensor says is no function of the seed; drop one of the two, or take "
+            'sensor = "simulated"',
         )
     bid_ppm_max = BID_CAP_FACTOR * fleet.node.reserve_ppm
     for process in fleet.processes:
@@ -53,14 +54,21 @@ def check_fleet(fleet: FleetConfig, *, cpus: int | None = None, where: str = "fl
 
 
 def fleet_warnings(fleet: FleetConfig) -> tuple[str, ...]:
-    """Returns what a fleet says that has no effect, in words for its operator."""
+    """Returns what a fleet says that has no effect or is not real, in words for its operator."""
+    warnings: list[str] = []
+    if fleet.heat is not None and fleet.heat.simulated:
+        warnings.append(
+            "the temperature is simulated from the metered power: no sensor was read, and "
+            f"{fleet.heat.peak_c} °C at full power is what the fleet file says"
+        )
     if fleet.node.power_mw is None or any(a.income_share_ppm for a in fleet.accounts):
-        return ()
+        return tuple(warnings)
     opening = format_energy(fleet.opening_uj + fleet.escrows_uj)
-    return (
+    warnings.append(
         "power mints nothing: no account has an income_share; opening funds and escrows of "
-        f"{opening} are minted whatever the power is",
+        f"{opening} are minted whatever the power is"
     )
+    return tuple(warnings)
 
 
 def _check_names(fleet: FleetConfig, where: str) -> None:

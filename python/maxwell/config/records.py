@@ -52,16 +52,27 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Bits per joule of quality one; None leaves every quality at one (contract 6)."""
 
 
+SIMULATED: Final = "simulated"
+"""No sensor at all: a model of a part that the node's own metered power heats."""
+
+
 class HeatConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Which temperature the node's prices and power cap follow; degrees Celsius."""
 
     sensor: str
-    """`auto`, a file, or a folder as under `/sys/class`."""
+    """`auto`, a file, a folder as under `/sys/class`, or `simulated`."""
     trip_c: int = 90
     """The guard keeps below this."""
     reference_c: int = 45
     """Where relative heat is zero."""
     inlet_c: int = 25
+    peak_c: int = 100
+    """Where a simulated part would settle at the node's full power."""
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the temperature is computed from the metered power and not measured."""
+        return self.sensor == SIMULATED
 
 
 class AccountConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from maxwell.heat.entry import (
     State,
     entry_hash,
     make_entry,
+    relative_heat,
 )
 from maxwell.heat.gossip import HeatPlane, Known, trimmed_mean
 from maxwell.heat.guard import Guard
@@ -27,7 +28,7 @@ from maxwell.heat.machine import DistressMachine
 from maxwell.heat.membership import Membership, Swim
 from maxwell.heat.offers import Offer, OfferBook, by_value, freeze_count, leaving_now
 from maxwell.heat.policy import POLICIES, Policy
-from maxwell.heat.price import PriceLaw, redecide_s, target_ln_price
+from maxwell.heat.price import PriceLaw, mean_share, own_effect_ln, redecide_s, target_ln_price
 from maxwell.heat.records import (
     Alarm,
     Distress,
@@ -85,27 +86,18 @@ UNPAID_MS: Final = 10_000
 REBIDS_PER_TURN: Final = 4
 PROCESSES_MAX: Final = 4_096
 DELAY_FILTER: Final = 0.05
-USUAL_S: Final = 600.0
-MEAN_HALF: Final = 10
-MEAN_WHOLE: Final = 40
 MEAN_TURNS: Final = 60
 """Seconds over which the mean heat of the view is averaged."""
 SEEDS_MAX: Final = 16
 ACCUSATIONS_MAX: Final = 64
 KNOCK: Final = 1 / 16
 """Chance, each second, of a message of one entry to a node of the first hour."""
+HEAT: Final = int(Kind.HEAT)
+"""Nine packets of ten; a plain number compares faster."""
 WATCH_TURNS: Final = 3
 """The probed nodes follow the view every so many probes."""
 ACTING_DELAY_S: Final = 2.5
 """Filter, slew and move, which add to the age of the entries in the loop's delay."""
-
-
-def mean_share(nodes: int) -> float:
-    """Returns how much of h̄ counts beside the own heat: half in ten nodes, all from forty on.
-
-    Of few nodes a tenth of liars moves the mean too far; without any mean nothing spreads work.
-    """
-    return min(1.0, 0.5 + 0.5 * max(0, nodes - MEAN_HALF) / (MEAN_WHOLE - MEAN_HALF))
 
 
 class HeatNode:
@@ -179,7 +171,6 @@ class HeatNode:
         self.h_mean: float | None = None
         """Trimmed mean heat of the views of half a minute; None while nobody is in view."""
         self._mean_turns = 0
-        self._h_usual = 0.0
         self.delay_s = ACTING_DELAY_S + 2.5
         self.meter_w = 0.0
         self._headroom_w = 0.0
@@ -257,7 +248,7 @@ class HeatNode:
 
     def load_w(self) -> float:
         """Power of the processes that run here, at full speed."""
-        return sum(p.watts for p in self.hosted.values() if not p.frozen and not p.moving)
+        return sum([p.watts for p in self.hosted.values() if not p.frozen and not p.moving])
 
     def set_feed_limit(self, now_ms: int, limit_w: float) -> None:
         """The feed lost capacity (or got it back): the node may draw `limit_w` watts in all.
@@ -293,7 +284,7 @@ class HeatNode:
         if self.policy.push_sum:
             self.push_sum.contribute(h)
             self.h_mean = self.push_sum.mean()
-        self.law.step(dt, h, self.believed_mean(dt, h))
+        self.law.step(dt, h, self.reference_heat(h))
         load_w = self.load_w()
         self._headroom_w = self.admission.headroom_w(
             inlet_c=estimate.inlet_c,
@@ -310,18 +301,17 @@ class HeatNode:
         if self.policy.priced and self.policy.guard:
             self._price_out(now_ms)
 
-    def believed_mean(self, dt_s: float, h: float) -> float:
-        """Returns h̄, in a small cluster shrunk towards the own usual heat, which nobody lies about.
+    def reference_heat(self, h: float) -> float:
+        """Returns the heat at which the relative term is zero; the own `h` while alone.
 
-        The usual heat follows in ten minutes, so that a node that heats up is as dear as ever.
+        Half of it is what others say, less in small clusters; the rest is a constant. Between two
+        nodes that see the same mean the reference cancels, so that it moves no work; but what a
+        lie moves of it is halved.
         """
-        if dt_s <= 0:
-            self._h_usual = h
-        self._h_usual += (h - self._h_usual) * dt_s / (USUAL_S + dt_s)
         if self.h_mean is None:
             return h
-        share = mean_share(self.nodes)
-        return share * self.h_mean + (1 - share) * self._h_usual
+        share = mean_share(self.settings, self.nodes)
+        return share * self.h_mean + (1 - share) * self.settings.nominal_h
 
     def _states(self, now_ms: int, dt_s: float, h: float, load_w: float) -> None:
         """Moves the state machine on."""
@@ -686,14 +676,15 @@ class HeatNode:
         if header is None:
             counters.malformed += 1
             return
-        kind, sender = header.kind, header.sender
-        if sender == self.node or self.plane.banned(sender):
+        kind, sender, plane = header.kind, header.sender, self.plane
+        if sender == self.node or plane.banned(sender):
             counters.banned += 1
-        elif kind == Kind.HEAT:
-            self.plane.receive(now_ms, data, header.entries)
-            if self.plane.unknown and self.on_unknown is not None:
-                self.on_unknown(sender, self.plane.unknown)
-            self.plane.unknown.clear()
+        elif kind == HEAT:
+            plane.receive(now_ms, data, header.entries)
+            if plane.unknown:
+                if self.on_unknown is not None:
+                    self.on_unknown(sender, plane.unknown)
+                plane.unknown.clear()
         elif kind == Kind.DISTRESS:
             for rumour in self.rumours.receive(now_ms, data, header.entries):
                 self._heard(now_ms, rumour)
@@ -886,21 +877,50 @@ class HeatNode:
         ]
         if not ready:
             return
-        process = ready[int(self._rng.random() * len(ready))]
-        target = self._choose(now_ms, process)
-        if target is None:
+        if self.policy.herd:
+            process = ready[int(self._rng.random() * len(ready))]
+            target = self._choose(now_ms, process)
+            if target is None or self._gain(now_ms, process, target) <= 0:
+                return
+            self._ask(now_ms, process, target.entry.node)
             return
+        found = self._best_move(now_ms, ready)
+        if found is not None and self._rng.random() < found[0] / self.settings.softness_ln:
+            self._ask(now_ms, found[1], found[2].entry.node)
+
+    def _gain(self, now_ms: int, process: Hosted, target: Known) -> float:
+        """Returns by how much the posted price is lower there, as a logarithm."""
         gain = self.law.ln_price - self._price_at(now_ms, process, target)
         if process.avoid.get(self.node, 0) > now_ms:
             gain += self.settings.penalty_ln
-        if not self.policy.herd:
-            settings = self.settings
-            gain -= settings.hysteresis_ln + MIGRATION_J / (max(process.watts, 1.0) * 60)
-            if self._rng.random() >= gain / settings.softness_ln:
-                return
-        elif gain <= 0:
-            return
-        self._ask(now_ms, process, target.entry.node)
+        return gain
+
+    def _best_move(self, now_ms: int, ready: list[Hosted]) -> tuple[float, Hosted, Known] | None:
+        """Returns which process saves most on one of two random nodes, its gain, and where.
+
+        The gain is after hysteresis, the energy of the move and the process's own effect on the
+        price there; what is saved is that times the watts.
+        """
+        least_w = min([p.watts for p in ready])
+        candidates = self._candidates(now_ms, least_w)
+        if len(candidates) > 2:
+            candidates = self._rng.sample(candidates, 2)
+        most = 0.0
+        found: tuple[float, Hosted, Known] | None = None
+        for target in candidates:
+            for process in ready:
+                watts = process.watts
+                if target.entry.headroom_w < watts:
+                    continue
+                gain = self._gain(now_ms, process, target)
+                gain -= self.settings.hysteresis_ln + MIGRATION_J / (max(watts, 1.0) * 60)
+                if gain <= 0:
+                    continue
+                gain -= self._own_effect(watts, target.entry)
+                if gain * watts > most:
+                    most = gain * watts
+                    found = gain, process, target
+        return found
 
     def _price_at(self, now_ms: int, process: Hosted, known: Known) -> float:
         ln_price = known.entry.ln_price
@@ -909,24 +929,40 @@ class HeatNode:
         penalty = process.avoid.get(known.node, 0) > now_ms
         return ln_price + (self.settings.penalty_ln if penalty else 0.0)
 
+    def _own_effect(self, watts: float, entry: Entry) -> float:
+        """Returns how much a process that comes raises the target's price, for itself as well.
+
+        Without it large processes overshoot: the place they leave is then the cheaper one, and
+        somebody comes back. A resistance below half the own is not believed.
+        """
+        settings = self.settings
+        span_k = settings.trip_c - settings.reference_c
+        resistance = max(entry.resistance / 10_000, self.estimate.resistance_k_per_w / 2)
+        h = relative_heat(entry.t_hat_cc, settings.reference_c, settings.trip_c)
+        return own_effect_ln(settings, h, resistance * watts / span_k)
+
     def _average_ln_price(self) -> float:
         """Price target of a node of the view's mean heat: the least that a doubted one looks."""
         h_mean = self.h_mean or 0.0
-        return target_ln_price(self.settings, h_mean, h_mean)
+        return target_ln_price(self.settings, h_mean, self.reference_heat(h_mean))
 
-    def _choose(self, now_ms: int, process: Hosted) -> Known | None:
-        """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""
+    def _candidates(self, now_ms: int, watts: float) -> list[Known]:
+        """Returns the nodes in view that are open, not avoided, and have room for `watts`."""
         alarms, quarantine = self._alarms, self.quarantine
         candidates = [
             k
             for k in self.plane.values()
             if k.entry.state <= State.WARM
             and k.entry.ln_price_milli != LN_PRICE_CLOSED
-            and (self.policy.herd or k.entry.headroom_w >= process.watts)
+            and (self.policy.herd or k.entry.headroom_w >= watts)
         ]
         if alarms:
             candidates = [k for k in candidates if alarms.get(k.entry.zone, 0) <= now_ms]
-        candidates = [k for k in candidates if not quarantine.holds(now_ms, k.node)]
+        return [k for k in candidates if not quarantine.holds(now_ms, k.node)]
+
+    def _choose(self, now_ms: int, process: Hosted) -> Known | None:
+        """Returns the cheaper of two random nodes with room; the herd, the cheapest of all."""
+        candidates = self._candidates(now_ms, process.watts)
         if not candidates:
             return None
         if not self.policy.herd and len(candidates) > 2:

@@ -1,8 +1,9 @@
 """The price law: what a joule costs on this node, from its predicted temperature.
 
-h = (T̂ − 45)/(T_trip − 45); ln p* = 4 (max(0, h − 0.6)/0.4)² + 1.5 (h − h̄); p follows p* by at
-most +0.9 and −0.3 a second. The barrier is absolute: when every node is hot every price rises and
-demand dies. The relative term only moves work. `docs/concepts/heat.md` derives the gains.
+h = (T̂ − 45)/(T_trip − 45); ln p* = 4 (max(0, h − 0.6)/0.4)² + 1.5 (h − r); p follows p* by at
+most +0.9 and −0.3 a second. The reference r is half h̄, the mean of the view, and half a constant.
+The barrier is absolute: when every node is hot every price rises and demand dies. The relative
+term only moves work. `docs/concepts/heat.md` derives the gains.
 """
 
 from __future__ import annotations
@@ -16,12 +17,33 @@ if TYPE_CHECKING:
 LN_PRICE_MAX: Final = 5.5
 """ln 256, rounded down: the auction clamps bids to 256 reserves."""
 PPM: Final = 1_000_000
+SMALL_NODES, LARGE_NODES = 10, 40
+SMALL_PART: Final = 0.6
 
 
-def target_ln_price(settings: HeatSettings, h: float, h_mean: float) -> float:
-    """Returns ln p* over cost; `h` and `h_mean` are relative heats."""
+def target_ln_price(settings: HeatSettings, h: float, h_reference: float) -> float:
+    """Returns ln p* over cost; `h` and `h_reference` are relative heats."""
+    return _barrier(settings, h) + settings.kappa * (h - h_reference)
+
+
+def own_effect_ln(settings: HeatSettings, h: float, rise: float) -> float:
+    """Returns by how much a process that heats a node from `h` by `rise` makes it dearer."""
+    after = _barrier(settings, h + rise)
+    return after - _barrier(settings, h) + settings.believed_kappa * rise
+
+
+def _barrier(settings: HeatSettings, h: float) -> float:
     over = max(0.0, h - settings.barrier_start) / (1 - settings.barrier_start)
-    return settings.barrier_gain * over * over + settings.kappa * (h - h_mean)
+    return settings.barrier_gain * over * over
+
+
+def mean_share(settings: HeatSettings, nodes: int) -> float:
+    """Returns the weight of h̄ in the reference: less below forty nodes, 0.6 of it in ten.
+
+    Among few nodes a tenth of liars is one of the nine that a node hears, and no average helps.
+    """
+    part = SMALL_PART + (1 - SMALL_PART) * (nodes - SMALL_NODES) / (LARGE_NODES - SMALL_NODES)
+    return settings.mean_share * min(max(part, SMALL_PART), 1.0)
 
 
 class PriceLaw:
@@ -33,10 +55,10 @@ class PriceLaw:
         self._settings = settings
         self.ln_price = 0.0
 
-    def step(self, dt_s: float, h: float, h_mean: float) -> float:
+    def step(self, dt_s: float, h: float, h_reference: float) -> float:
         """Moves the price towards its target and returns ln p."""
         settings = self._settings
-        target = min(target_ln_price(settings, h, h_mean), LN_PRICE_MAX)
+        target = min(target_ln_price(settings, h, h_reference), LN_PRICE_MAX)
         change = target - self.ln_price
         change = min(change, settings.slew_up_per_s * dt_s)
         change = max(change, -settings.slew_down_per_s * dt_s)

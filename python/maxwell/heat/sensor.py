@@ -69,10 +69,10 @@ class ThermalEstimate:
 
     __slots__ = (
         "_at_ms",
-        "_constant_since_ms",
         "_counters",
         "_fault_s",
         "_last_raw",
+        "_power_then_w",
         "_settings",
         "_sink_c",
         "_stuck_s",
@@ -94,7 +94,7 @@ class ThermalEstimate:
         self._fault_s = 0.0
         self._stuck_s = 0.0
         self._last_raw = inf
-        self._constant_since_ms = 0
+        self._power_then_w = 0.0
         self.ready = False
         self.trusted = False
         self.t_c = settings.reference_c
@@ -121,7 +121,7 @@ class ThermalEstimate:
             self.inlet_c += (inlet_c - self.inlet_c) * share
         else:
             self._counters.readings_bad += 1
-        t_c = self._checked(now_ms, dt, t_c)
+        t_c = self._checked(dt, t_c)
         sink = t_c - settings.die_resistance_k_per_w * self.power_w
         if not self.ready:
             self._restart(now_ms, t_c, sink)
@@ -145,7 +145,7 @@ class ThermalEstimate:
         self._fault_s = 0.0
         self.ready = True
 
-    def _checked(self, now_ms: int, dt_s: float, t_c: float) -> float:
+    def _checked(self, dt_s: float, t_c: float) -> float:
         """Returns the reading, or what the model says in its place."""
         model = self.inlet_c + self.resistance_k_per_w * self.power_w
         if not (isfinite(t_c) and READING_C_MIN <= t_c <= READING_C_MAX):
@@ -155,9 +155,9 @@ class ThermalEstimate:
             return max(model, self.t_c) if self.ready else model
         if t_c != self._last_raw:
             self._last_raw = t_c
-            self._constant_since_ms = now_ms
+            self._power_then_w = self.power_w
             self._stuck_s = 0.0
-        elif abs(model - t_c) > STUCK_K:
+        elif abs(model - t_c) > STUCK_K and self._moved_k() > STUCK_K:
             self._stuck_s += dt_s if self.ready else 0.0
         else:
             self._stuck_s = 0.0
@@ -167,6 +167,13 @@ class ThermalEstimate:
             return max(model, t_c)
         self.trusted = True
         return t_c
+
+    def _moved_k(self) -> float:
+        """By how much the power since the last new reading should have moved the temperature.
+
+        An even load holds a reading that has steps of 1 K for minutes, and R may be learnt anew.
+        """
+        return self.resistance_k_per_w * abs(self.power_w - self._power_then_w)
 
     def _learn(self, dt_s: float) -> None:
         """Follows the resistance in the steady state, and watches for a failed fan otherwise."""

@@ -53,18 +53,25 @@ class HeatSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The price looks this far ahead, about a third of the heat sink's time constant."""
     kappa: float = 1.5
     """Gain of the relative term."""
+    believed_kappa: float = 1.5
+    """The same, as a process believes it that asks what it would change where it goes."""
+    mean_share: float = 0.5
+    """Weight of h̄, the mean heat of the view, in the reference of the relative term, from forty
+    nodes on; see `maxwell.heat.price.mean_share`."""
+    nominal_h: float = 0.5
+    """The rest of the reference: nobody can lie about a constant."""
     barrier_start: float = 0.6
     barrier_gain: float = 4.0
     trim: float = 0.25
     """Share of the view's values dropped on each side before the mean."""
     slew_up_per_s: float = 0.9
     slew_down_per_s: float = 0.3
-    hysteresis_ln: float = 0.10
+    hysteresis_ln: float = 0.0
     softness_ln: float = 0.5
     residence_s: float = 10.0
     redecide_s_min: float = 10.0
     redecide_s_max: float = 120.0
-    loop_gain: float = 0.5
+    loop_gain: float = 0.7
     """Target of K·D of the price loop; π/2 oscillates, see `maxwell.heat.stability`."""
     distress_below_trip_k: float = 3.0
     distress_horizon_s: float = 30.0

@@ -81,6 +81,10 @@ WITNESS: Final = Struct("<QH")
 """WITNESS: accused u64, excess in centi-kelvin u16."""
 
 
+_KIND_MIN: Final = int(Kind.HEAT)
+_KIND_MAX: Final = int(Kind.TAKEN)
+
+
 class Deal(NamedTuple):
     """What OFFER, RESERVE, GRANT and REFUSE carry."""
 
@@ -95,7 +99,6 @@ def header_of(data: bytes) -> Header | None:
     """Returns the header, or None for what is no packet of this version."""
     if not HEADER_BYTES <= len(data) <= PACKET_BYTES_MAX:
         return None
-    header = Header._make(HEADER.unpack_from(data))
-    if header.version != VERSION or not Kind.HEAT <= header.kind <= Kind.TAKEN:
+    if data[0] != VERSION or not _KIND_MIN <= data[1] <= _KIND_MAX:
         return None
-    return header
+    return Header._make(HEADER.unpack_from(data))

@@ -7,6 +7,9 @@ node has nobody to compare itself with, so that only the absolute term of the pr
 A sensor that says nothing usable for two seconds, or the same for a minute while the power changed
 by half, is *blind*: the cap falls to 30 %, the price is at least that of h = 0.8, and the run says
 so in an event. The node is not trusted again before five good seconds.
+
+With `sensor = "simulated"` there is no sensor: a two-node RC model is heated by the metered power
+of each epoch. Everything else is the same, and says that it is simulated.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from maxwell.heat.guard import Guard
 from maxwell.heat.price import PriceLaw, target_ln_price
 from maxwell.heat.sensor import READING_C_MAX, READING_C_MIN, ThermalEstimate, read_sensor
 from maxwell.heat.settings import HeatSettings
+from maxwell.heat.simulated import SimulatedPart
 from maxwell.market.thermal import ThermalReserve
+from maxwell.node.view import HeatView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +74,8 @@ class NodeHeat:
         config: which sensor, and its limits.
         base_ppm: the configured reserve.
         cap_mw: the power cap above idle; None under a budget, which no cap can shrink.
+        full_mw: what the node draws at most, for a simulated part.
+        idle_mw: what it draws at rest, for a simulated part.
         read: returns the temperature in °C; the configured sensor when None.
 
     Raises:
@@ -81,9 +88,23 @@ class NodeHeat:
         *,
         base_ppm: int,
         cap_mw: int | None,
+        full_mw: int = PPM,
+        idle_mw: int = 0,
         read: Callable[[], float] | None = None,
     ) -> None:
-        self._read = read or sensor_reader(config.sensor)
+        self.simulated = config.simulated
+        """Whether the temperature is a model's."""
+        self._part: SimulatedPart | None = None
+        if config.simulated:
+            self._part = SimulatedPart(
+                inlet_c=float(config.inlet_c),
+                peak_c=float(config.peak_c),
+                full_w=max(full_mw, 1) / 1_000,
+                start_w=idle_mw / 1_000,
+            )
+            self._read = self._part_c
+        else:
+            self._read = read or sensor_reader(config.sensor)
         self._inlet_c = float(config.inlet_c)
         self._settings = msgspec.structs.replace(
             HeatSettings(),
@@ -106,6 +127,20 @@ class NodeHeat:
         self.cap_ppm = PPM
         self._told_cap_ppm = PPM
 
+    def _part_c(self) -> float:
+        assert self._part is not None, "only a simulated node reads its part"
+        return self._part.t_c
+
+    def view(self) -> HeatView:
+        """Returns what the live table and Prometheus show."""
+        return HeatView(
+            temperature_mc=None if self.blind else round(self._estimate.t_c * 1_000),
+            predicted_mc=None if self.blind else round(self._estimate.t_hat_c * 1_000),
+            reserve_ppm=self.reserve_ppm,
+            cap_ppm=self.cap_ppm,
+            simulated=self.simulated,
+        )
+
     @property
     def reserve_ppm(self) -> int:
         """The reserve that holds now."""
@@ -119,6 +154,8 @@ class NodeHeat:
             power_mw: what the node draws now.
         """
         power_w = max(0, power_mw) / 1_000
+        if self._part is not None:
+            self._part.follow(now_ms, power_w)
         t_c = self._read()
         warning = self._sight(now_ms, t_c, power_w)
         if self.blind:

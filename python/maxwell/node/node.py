@@ -21,7 +21,7 @@ import msgspec
 
 from maxwell._native import KernelError, Slots
 from maxwell.config import check_fleet, fleet_warnings
-from maxwell.energy import NO_ENERGY, unattributed_warning
+from maxwell.energy import NO_ENERGY, EnergyModel, unattributed_warning
 from maxwell.errors import GuestError, InsufficientEnergy, InternalError, MaxwellError
 from maxwell.modules import resolve_module
 from maxwell.node.admission import Admissions
@@ -177,7 +177,7 @@ class Node:
             self._economy = Economy(
                 self._fleet, idle_power_mw=model.idle_power_mw, resolvers=self._resolvers
             )
-            self._heat = self._make_heat(model.idle_power_mw)
+            self._heat = self._make_heat(model)
             self._requests = Requests(self._fleet, self._economy)
             self._place = stack.enter_context(Workplace())
             self._inferences = self._open_inferences(stack)
@@ -232,14 +232,18 @@ class Node:
         self._energy.watch_prover(prover.cpu_ns, lambda: inferences.charged_uj)
         return inferences
 
-    def _make_heat(self, idle_power_mw: int) -> NodeHeat | None:
+    def _make_heat(self, model: EnergyModel) -> NodeHeat | None:
         config, cap_mw = self._fleet.heat, self._config.power_mw
         if config is None:
             return None
+        idle_power_mw = model.idle_power_mw
+        busy_mw = idle_power_mw + self._config.cells * model.core_power_mw
         return NodeHeat(
             config,
             base_ppm=self._config.reserve_ppm,
             cap_mw=None if cap_mw is None else cap_mw - idle_power_mw,
+            full_mw=busy_mw if cap_mw is None else min(busy_mw, cap_mw),
+            idle_mw=idle_power_mw,
         )
 
     def _follow_heat(self, heat: NodeHeat) -> None:
@@ -257,6 +261,7 @@ class Node:
                 temperature_mc=change.temperature_mc,
                 reserve_ppm=heat.reserve_ppm,
                 cap_ppm=change.cap_ppm,
+                simulated=heat.simulated,
             )
 
     def _admit(self) -> None:
@@ -988,6 +993,7 @@ class Node:
                 setup_ns=self._setup_ns,
                 credits=self._economy.totals(slots),
                 processes=views,
+                heat=None if self._heat is None else self._heat.view(),
             )
         )
         self._journal.event(

@@ -57,6 +57,21 @@ class ProcessView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class HeatView(msgspec.Struct, frozen=True, kw_only=True):
+    """The node's own heat at the end of an epoch."""
+
+    temperature_mc: int | None
+    """Filtered, thousandths of a degree; None while the sensor is blind."""
+    predicted_mc: int | None
+    """The same 20 s ahead: what the price follows."""
+    reserve_ppm: int
+    """The reserve of the auctions."""
+    cap_ppm: int
+    """Share of the power cap that is minted."""
+    simulated: bool
+    """Whether the temperature is a model's, heated by the metered power, and nobody's reading."""
+
+
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """The node at the end of an epoch."""
 
@@ -74,3 +89,5 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """How long that took."""
     credits: Credits
     processes: tuple[ProcessView, ...]
+    heat: HeatView | None = None
+    """None for a fleet without `[heat]`."""

@@ -11,7 +11,7 @@ from maxwell.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from maxwell.node.view import NodeView, ProcessView
+    from maxwell.node.view import HeatView, NodeView, ProcessView
 
 EVERY_NS: Final = 1_000_000_000
 _J: Final = 1e6
@@ -40,6 +40,8 @@ def prometheus_lines(view: NodeView) -> list[str]:
     ]
     lines += ["# TYPE maxwell_price_ratio gauge", f"maxwell_price_ratio {view.price_ppm / 1e6:.6f}"]
     lines += ["# TYPE maxwell_power_watts gauge", f"maxwell_power_watts {view.power_mw / 1e3:.3f}"]
+    if view.heat is not None:
+        lines += _heat_lines(view.heat)
     for name, field in _PROCESS.items():
         lines.append(f"# TYPE maxwell_process_{name} counter")
         lines += [
@@ -51,6 +53,21 @@ def prometheus_lines(view: NodeView) -> list[str]:
         proof_uj = sum(process.proof_uj for process in view.processes)
         lines.append("# TYPE maxwell_proof_inference_ratio gauge")
         lines.append(f"maxwell_proof_inference_ratio {proof_uj / inference_uj:.6g}")
+    return lines
+
+
+def _heat_lines(heat: HeatView) -> list[str]:
+    """A temperature that nobody measured has another label, so that no alarm takes it for one."""
+    source = "simulated" if heat.simulated else "sensor"
+    lines: list[str] = []
+    for name, value in (("temperature", heat.temperature_mc), ("predicted", heat.predicted_mc)):
+        if value is not None:
+            metric = f"maxwell_heat_{name}_celsius"
+            lines.append(f"# TYPE {metric} gauge")
+            lines.append(f'{metric}{{source="{source}"}} {value / 1e3:.3f}')
+    for name, value in (("reserve", heat.reserve_ppm), ("mint_cap", heat.cap_ppm)):
+        metric = f"maxwell_heat_{name}_ratio"
+        lines += [f"# TYPE {metric} gauge", f'{metric}{{source="{source}"}} {value / 1e6:.6f}']
     return lines
 
 

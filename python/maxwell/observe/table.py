@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from maxwell.energy import EnergySplit
     from maxwell.node.record import ProcessRecord, RunRecord
-    from maxwell.node.view import NodeView, ProcessView
+    from maxwell.node.view import HeatView, NodeView, ProcessView
     from maxwell.observe.report import Report
 
 NS: Final = 1_000_000_000
@@ -33,6 +33,7 @@ OUTCOME_STYLES: Final = {
 STATE_STYLES: Final = {"blocked": "dim", "pending": "dim", "broke": "red"}
 
 SPARK_WIDTH: Final = 24
+HEAT_WIDTH: Final = 6
 """Characters of the price's course."""
 
 SPARK_TERMINAL_WIDTH_MIN: Final = 96
@@ -197,6 +198,8 @@ def _head(view: NodeView, prices_ppm: Sequence[int], *, width: int) -> Text:
         ("power", f"{watts(view.power_mw):<7}"),
         ("alive", f"{alive} of {len(view.processes)}"),
     ]
+    if view.heat is not None:
+        parts.insert(3, ("heat", f"{heat_text(view.heat):<{HEAT_WIDTH}}"))
     if width >= SPARK_TERMINAL_WIDTH_MIN:
         spark = sparkline(prices_ppm, width=SPARK_WIDTH, floor=min(prices_ppm, default=0))
         parts.insert(2, ("", f"{spark:<{SPARK_WIDTH}}"))
@@ -206,6 +209,12 @@ def _head(view: NodeView, prices_ppm: Sequence[int], *, width: int) -> Text:
         text.append(f"{name} " if name else "", "bold").append(shown, "" if name else "cyan")
         text.append("  " if name != "alive" else "")
     return text
+
+
+def heat_text(heat: HeatView) -> str:
+    """Writes a node's temperature; one that no sensor measured says so."""
+    shown = "blind" if heat.temperature_mc is None else f"{heat.temperature_mc / 1_000:.0f} °C"
+    return f"{shown} simulated" if heat.simulated else shown
 
 
 def _live_columns(shown: Sequence[ProcessView], everyone: Sequence[ProcessView]) -> list[Column]:

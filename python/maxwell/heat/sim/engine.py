@@ -206,13 +206,16 @@ class Simulation:
         """Carries out what a node said."""
         out = self.nodes[i].out
         if out.packets:
-            index, network, now = self.index, self.network, self.now_ms
+            index, network, now, events = self.index, self.network, self.now_ms, self._events
+            order = self._order
             for to, data in out.packets:
                 target = index.get(to)
                 if target is None:
                     continue
                 for at in network.arrivals(now, i, target, len(data)):
-                    self.push(at, PACKET, target, data)
+                    order += 1
+                    heappush(events, (at, order, PACKET, target, data))
+            self._order = order
             out.packets.clear()
         if out.timers:
             for timer in out.timers:

@@ -44,7 +44,7 @@ class LyingNode(HeatNode):
             power_w=LIE_W,
             meter_w=LIE_W,
             headroom_w=HEADROOM_W,
-            ln_price=settings.kappa * (LIE_H - (self.h_mean or 0.5)),
+            ln_price=settings.kappa * (LIE_H - self.reference_heat(LIE_H)),
             wanted_w=0.0,
         )
         return claims

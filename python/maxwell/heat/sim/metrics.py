@@ -10,7 +10,8 @@ import numpy as np
 
 from maxwell.heat.entry import State
 from maxwell.heat.gossip import trimmed_mean
-from maxwell.heat.node import MEAN_TURNS, mean_share
+from maxwell.heat.node import MEAN_TURNS
+from maxwell.heat.price import mean_share
 from maxwell.heat.settings import DISTRESS_TICK_MS, FRESH_MIN
 
 if TYPE_CHECKING:
@@ -256,8 +257,8 @@ class Metrics:
             before = self._lies.get(i, 0.0)
             self._lies[i] = before + (self._lie_effect(node) - before) / self._lie_turns[i]
             if now_ms >= self._settled_ms:
-                # What the node believes of it, as `HeatNode.believed_mean`.
-                effect = abs(self._lies[i]) * mean_share(node.nodes)
+                # What the price takes of it, as in `HeatNode.reference_heat`.
+                effect = abs(self._lies[i]) * mean_share(node.settings, node.nodes)
                 self._shift = max(self._shift, exp(node.settings.kappa * effect) - 1)
 
     def _lie_effect(self, node: HeatNode) -> float:
@@ -424,7 +425,9 @@ class Metrics:
 
         del gain
         sim, settings = self._sim, self._sim.config.settings
-        resistance = float(np.mean([n.estimate.resistance_k_per_w for n in sim.nodes]))
+        # A dead fan's resistance belongs to no loop: nothing moves there any more.
+        nodes = [n for n, fails in zip(sim.nodes, self._failing, strict=True) if not fails]
+        resistance = float(np.mean([n.estimate.resistance_k_per_w for n in nodes or sim.nodes]))
         return loop_gain_per_s(
             movable_w=load_w,
             kappa=settings.kappa,

@@ -45,7 +45,8 @@ def sim_config(
         duration_s: simulated seconds, instead of the scenario's.
         fail_ratio: share of nodes that fail, instead of the scenario's.
         gain: multiplies the slope of the price, and what T_re aims at, so that T_re stays: the
-            loop gain is this much higher. By the theory it oscillates above π.
+            loop gain is this much higher than processes believe. By the theory it oscillates
+            above the gain margin.
         keep_trace: for the trace file.
         keep_series: for the picture.
 

@@ -16,8 +16,9 @@ import numpy as np
 from maxwell.errors import ConfigError
 from maxwell.heat.admission import MODEL_MARGIN_K
 from maxwell.heat.guard import BRAKE_K, FALL_MAX, LOOK_AHEAD_S, RELEASE_K, RISE_PER_S
-from maxwell.heat.node import ACTING_DELAY_S, MIGRATION_J
+from maxwell.heat.node import ACTING_DELAY_S, LOCKOUT_MS, MIGRATION_J
 from maxwell.heat.offers import FREEZE_REST_S
+from maxwell.heat.price import mean_share
 from maxwell.heat.sim.metrics import HeatReport
 from maxwell.heat.sim.spread import ROUNDS_MAX, spread_alarm
 from maxwell.heat.stability import loop_gain_per_s, margins
@@ -33,6 +34,9 @@ POLICIES: Final = frozenset({"ours", "ticketed", "no-discount", "guard-only", "f
 TICK_S: Final = 0.1
 CONTROL_TICKS: Final = 5
 DT: Final = TICK_S * CONTROL_TICKS
+DRAWS: Final = 8
+ASK_AFTER_S: Final = 2.0
+"""After so long in distress a process that fits no offer asks for itself."""
 HISTORY: Final = 11
 """Half-second steps of 0.5 to 5.5 s of age."""
 MOVE_STEPS: Final = 1
@@ -81,6 +85,8 @@ class VectorModel:
         self.moves = self.forced = self.frozen = self.refusals = 0
         self.now_s = 0.0
         self.h_mean = 0.5
+        self.h = np.full(n, 0.5)
+        """Relative heat of each node, predicted."""
 
     def _make_processes(self, n: int) -> None:
         config, rng = self.config, self.rng
@@ -105,6 +111,7 @@ class VectorModel:
         self.cold = np.zeros(count, dtype=bool)
         self.since = np.full(count, -60.0)
         self.target = np.full(count, -1, dtype=np.int64)
+        self.asked_s = np.zeros(count)
 
     def _loads(self) -> NDArray[np.float64]:
         on = self.running
@@ -126,9 +133,12 @@ class VectorModel:
         self.inlet = inlet
         t_hat = self.t_f + s.lead_s * self.slope
         h = np.clip((t_hat - s.reference_c) / (s.trip_c - s.reference_c), 0, 2)
+        self.h = h
         self.h_mean = float(np.mean(np.sort(h)[len(h) // 4 : len(h) - len(h) // 4]))
+        share = mean_share(s, self.config.nodes)
+        reference = share * self.h_mean + (1 - share) * s.nominal_h
         over = np.maximum(h - s.barrier_start, 0) / (1 - s.barrier_start)
-        target = s.barrier_gain * over**2 + s.kappa * (h - self.h_mean)
+        target = s.barrier_gain * over**2 + s.kappa * (h - reference)
         change = np.clip(target - self.ln_price, -s.slew_down_per_s * DT, s.slew_up_per_s * DT)
         self.ln_price += change
         self._learn(inlet)
@@ -256,23 +266,59 @@ class VectorModel:
         return np.clip(wanted, s.redecide_s_min, s.redecide_s_max)
 
     def _market(self) -> None:
-        s = self.config.settings
-        chance = DT / self.redecide()
+        """Each node that decides lets the process go that saves most on one of two nodes."""
+        s, n = self.config.settings, self.config.nodes
         ready = self.running & (self.since <= self.now_s - s.residence_s)
-        ready &= (self.state[self.home] == OK) & (
-            self.rng.random(len(self.home)) < chance[self.home]
-        )
-        movers = np.flatnonzero(ready)
-        if not len(movers):
+        ready &= self.state[self.home] == OK
+        chance = DT / self.redecide()
+        draws = np.flatnonzero(ready & (self.rng.random(len(self.home)) < chance[self.home]))
+        if not len(draws):
             return
-        to = self._pairs(movers)
-        gain = self.ln_price[self.home[movers]] - self._seen - s.hysteresis_ln
-        gain -= MIGRATION_J / (self.watts[movers] * 60)
-        go = (to >= 0) & (self.rng.random(len(movers)) < gain / s.softness_ln)
-        for p, j in zip(movers[go], to[go], strict=True):
+        deciders = np.unique(self.home[draws])
+        slot = np.full(n, -1)
+        slot[deciders] = np.arange(len(deciders))
+        own = np.flatnonzero(ready & (slot[self.home] >= 0))
+        at = slot[self.home[own]]
+        least = np.full(len(deciders), np.inf)
+        np.minimum.at(least, at, self.watts[own])
+        pick = self.rng.integers(0, n, (2, len(deciders)))
+        age = self.rng.integers(0, HISTORY, (2, len(deciders)))
+        # A view shows who is open and has room; here pairs are drawn anew until they are.
+        for _ in range(DRAWS):
+            closed = (pick == deciders) | (self.state[pick] != OK)
+            closed |= self.rooms[age, pick] < least
+            if not closed.any():
+                break
+            pick[closed] = self.rng.integers(0, n, int(closed.sum()))
+        closed = (pick == deciders) | (self.state[pick] != OK)
+        price, room = self.prices[age, pick], self.rooms[age, pick]
+        base = self.ln_price[self.home[own]] - s.hysteresis_ln
+        base -= MIGRATION_J / (self.watts[own] * 60)
+        gain = np.empty((2, len(own)))
+        for k in (0, 1):
+            gain[k] = base - price[k, at] - self._own_effect(own, pick[k, at])
+            gain[k, closed[k, at] | (room[k, at] < self.watts[own])] = -np.inf
+        side = np.argmax(gain, axis=0)
+        columns = np.arange(len(own))
+        gained = gain[side, columns]
+        # The last of each node in the order of what is saved.
+        order = np.lexsort((gained * self.watts[own], at))
+        best = order[np.flatnonzero(np.diff(at[order], append=-1))]
+        go = best[self.rng.random(len(best)) < gained[best] / s.softness_ln]
+        for p, j in zip(own[go], pick[side[go], at[go]], strict=True):
             if self._admit(int(p), int(j)):
                 self._leave(int(p), int(j))
                 self.moves += self.now_s >= self.config.scenario.settle_s / 2
+
+    def _own_effect(self, movers: NDArray[np.int64], to: NDArray[np.int64]) -> NDArray[np.float64]:
+        """By how much each mover raises the price of where it goes; as `HeatNode._own_effect`."""
+        s = self.config.settings
+        h = self.h[to]
+        rise = self.resistance[to] * self.watts[movers] / (s.trip_c - s.reference_c)
+        width = 1 - s.barrier_start
+        before = np.maximum(h - s.barrier_start, 0) / width
+        after = np.maximum(h + rise - s.barrier_start, 0) / width
+        return s.barrier_gain * (after**2 - before**2) + s.believed_kappa * rise
 
     def _evacuate(self) -> None:
         s, policy = self.config.settings, self.config.policy
@@ -298,6 +344,9 @@ class VectorModel:
                             budget -= 1
                             break
             left = own[self.running[own]]
+            if since > ASK_AFTER_S and policy.distress and not self.config.scenario.gossip_off:
+                self._ask_others(left)
+                left = left[self.running[left]]
             if since >= FREEZE_REST_S or self.t_f[i] > s.trip_c - 1.5:
                 self.running[left] = False
                 self.cold[left] = True
@@ -308,6 +357,25 @@ class VectorModel:
                 self.plant.asleep[i] = True
                 for j, room in self.offers.pop(int(i), []):
                     self.reserved[int(j)] = max(0.0, self.reserved[int(j)] - room)
+
+    def _ask_others(self, left: NDArray[np.int64]) -> None:
+        """What fits no offer asks the cheaper of two nodes with room, every two seconds.
+
+        A view shows who has room; here pairs are drawn anew until one has.
+        """
+        asking = left[self.asked_s[left] <= self.now_s]
+        for _ in range(DRAWS):
+            if not len(asking):
+                return
+            to = self._pairs(asking)
+            found = to >= 0
+            self.asked_s[asking[found]] = self.now_s + LOCKOUT_MS / 1_000
+            pays = (self.ln_value[asking] >= self._seen) | (not self.config.policy.priced)
+            for p, j in zip(asking[found & pays], to[found & pays], strict=True):
+                if self._admit(int(p), int(j)):
+                    self._leave(int(p), int(j))
+                    self.forced += 1
+            asking = asking[~found]
 
     def _rebid(self) -> None:
         """One frozen process in ten asks each half second, as every five seconds each does."""
