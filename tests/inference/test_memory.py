@@ -38,7 +38,7 @@ PEAK = """
 import sys
 import numpy as np
 from maxwell.proofs import ProofModel, backend
-text, weights, batch, openings = sys.argv[1:]
+text, weights, batch, openings, security = sys.argv[1:]
 model = ProofModel.from_json(open(text).read(), open(weights, "rb").read())
 
 
@@ -54,7 +54,7 @@ def reset():
 x = np.zeros((int(batch), *model.input_shape), np.int16)
 before = peak("VmRSS")
 reset()
-made = backend.register(model, **({} if openings == "0" else dict(
+made = backend.register(model, security=int(security), **({} if openings == "0" else dict(
     seed=bytes(range(32)), openings=int(openings))))
 registered = peak("VmHWM") - before
 before = peak("VmRSS")
@@ -74,22 +74,25 @@ def dense(k: int, n: int, *, shift: int = 16) -> ProofModel:
 
 
 @pytest.mark.parametrize(
-    ("k", "n", "shift", "batch", "openings"),
-    [(512, 512, 16, 1, 64), (64, 64, 24, 2048, 0), (33, 65, 8, 1024, 16), (1024, 512, 16, 1, 0)],
-)
+    ("k", "n", "shift", "batch", "openings", "security"),
+    [
+        (512, 512, 16, 1, 64, 100), (64, 64, 24, 2048, 0, 100), (33, 65, 8, 1024, 16, 100),
+        (1024, 512, 16, 1, 0, 100), (512, 512, 16, 1, 64, 128), (64, 64, 24, 2048, 0, 128),
+    ],
+)  # fmt: skip
 def test_the_estimate_is_above_what_proving_takes(
-    tmp_path: Path, k: int, n: int, shift: int, batch: int, openings: int
+    tmp_path: Path, k: int, n: int, shift: int, batch: int, openings: int, security: int
 ) -> None:
     model = dense(k, n, shift=shift)
     (tmp_path / "m.json").write_text(model.to_json())
     (tmp_path / "w.bin").write_bytes(model.weight_bytes())
     done = subprocess.run(
-        [sys.executable, "-c", PEAK, "m.json", "w.bin", str(batch), str(openings)],
+        [sys.executable, "-c", PEAK, "m.json", "w.bin", str(batch), str(openings), str(security)],
         cwd=tmp_path, capture_output=True, text=True, check=True,
     )  # fmt: skip
     registered, proved = map(int, done.stdout.split())
-    assert registered <= registered_bytes(model, openings=openings)
-    assert proved <= job_bytes(model, batch, openings=openings)
+    assert registered <= registered_bytes(model, openings=openings, security=security)
+    assert proved <= job_bytes(model, batch, openings=openings, security=security)
 
 
 def test_estimates_grow_with_all_that_takes_memory() -> None:

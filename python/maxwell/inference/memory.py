@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from maxwell.proofs.model import Conv2d, Dense
+from maxwell.proofs.profiles import SECURITY_DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,27 +50,29 @@ def memory_bytes_max() -> int:
     return min(MEMORY_BYTES_MAX, there // 2)
 
 
-def registered_bytes(model: ProofModel, *, openings: int) -> int:
+def registered_bytes(model: ProofModel, *, openings: int, security: int = 100) -> int:
     """Returns what a registered model takes.
 
     Args:
         model: which.
         openings: 0 when it hides nothing. A refresh makes a second commitment beside the first.
+        security: bits; more of them take more queries, and random values for each.
     """
     weights = _padded_weights(model)
     if not openings:
         return _PLAIN_WEIGHT * weights + _MODEL_FIXED
     longer = openings * (_OPENING_FIXED + _OPENING_ROW * isqrt(weights))
-    return _MODEL_FIXED + 2 * (_HIDING_WEIGHT * weights + longer)
+    return _MODEL_FIXED + 2 * (_HIDING_WEIGHT * weights + _scaled(longer, security))
 
 
-def job_bytes(model: ProofModel, batch: int, *, openings: int) -> int:
+def job_bytes(model: ProofModel, batch: int, *, openings: int, security: int = 100) -> int:
     """Returns what proving a batch takes at its peak; running, checking and auditing take less.
 
     Args:
         model: which.
         batch: inputs.
         openings: 0 when it hides nothing.
+        security: bits, which the size of challenges follows.
     """
     shapes = model.shapes()
     look_ups = sum(_ceil_2(len(table.values)) for table in model.tables) + 256
@@ -80,13 +83,13 @@ def job_bytes(model: ProofModel, batch: int, *, openings: int) -> int:
         columns += (2 + limbs) * cells
     hides = openings > 0
     tensors = _CELL * sum(_padded(shape, batch) for shape in shapes)
-    return (
-        _JOB_FIXED
-        + openings * _OPENING_FIXED
-        + _FRACTION[hides] * _ceil_2(look_ups)
-        + _COLUMN[hides] * columns
-        + tensors
-    )
+    grows = openings * _OPENING_FIXED + _FRACTION[hides] * _ceil_2(look_ups)
+    return _JOB_FIXED + _scaled(grows + _COLUMN[hides] * columns, security) + tensors
+
+
+def _scaled(count: int, security: int) -> int:
+    """Returns what is counted for 100 bits at another security: 128 has cubic challenges."""
+    return count * 3 // 2 if security > SECURITY_DEFAULT else count
 
 
 def _padded_weights(model: ProofModel) -> int:

@@ -13,6 +13,7 @@ from maxwell.inference.memory import BASE_BYTES, MEMORY_BYTES_MAX, job_bytes, re
 from maxwell.proofs.arrays import load_array
 from maxwell.proofs.importer import Network, load_onnx
 from maxwell.proofs.openings import TOTAL_DEFAULT
+from maxwell.proofs.profiles import SECURITY_DEFAULT
 from maxwell.proofs.proof import Model
 from maxwell.proofs.store import ModelStore
 
@@ -34,6 +35,8 @@ class RunModel(msgspec.Struct, frozen=True, kw_only=True):
     network: Network
     openings: int = 0
     """Of a commitment, when it hides its weights."""
+    security: int = SECURITY_DEFAULT
+    """Bits of its proofs."""
     job_bytes_max: int = MEMORY_BYTES_MAX
     """What a job of it may take of the prover's memory."""
 
@@ -90,6 +93,7 @@ def load_models(
             shapes=Shapes.of(model.network.proof_model),
             network=model.network,
             openings=model.openings,
+            security=model.security,
         )
     return {
         name: msgspec.structs.replace(model, job_bytes_max=room) for name, model in models.items()
@@ -103,13 +107,14 @@ def _load(config: ModelConfig, base_dir: Path, local: ModelStore, room: int) -> 
             digest = local.find(config.digest)
             hidden = local.openings(digest)
             openings = 0 if hidden is None else hidden.total
-            taken = _check_room(config, local.load(digest), openings, room)
+            taken = _check_room(config, local.load(digest), openings, local.security(digest), room)
             return Model.stored(digest, local), taken
         calibration = None
         if config.calibration:
             calibration = load_array(base_dir / config.calibration).astype(np.float64)
         network = load_onnx(base_dir / config.onnx, calibration=calibration)
-        taken = _check_room(config, network, TOTAL_DEFAULT if config.hiding else 0, room)
+        openings = TOTAL_DEFAULT if config.hiding else 0
+        taken = _check_room(config, network, openings, config.security, room)
         return Model(network, hiding=config.hiding, security=config.security), taken
     except ProofError as error:
         raise ProofError(
@@ -117,11 +122,13 @@ def _load(config: ModelConfig, base_dir: Path, local: ModelStore, room: int) -> 
         ) from error
 
 
-def _check_room(config: ModelConfig, network: Network, openings: int, room: int) -> int:
+def _check_room(
+    config: ModelConfig, network: Network, openings: int, security: int, room: int
+) -> int:
     model = network.proof_model
-    taken = registered_bytes(model, openings=openings)
+    taken = registered_bytes(model, openings=openings, security=security)
     # With one inference, or nothing of it could be proved.
-    needed = taken + job_bytes(model, 1, openings=openings)
+    needed = taken + job_bytes(model, 1, openings=openings, security=security)
     if needed > room:
         raise ConfigError(
             f"model {config.name!r}: it takes up to {needed >> 20:,} MiB of memory, and "

@@ -754,7 +754,9 @@ def batch_max(model: RunModel) -> int:
     tier = Tier.ZERO_KNOWLEDGE if model.hiding else Tier.SUCCINCT
     while batch and (
         shapes.infer_ns(tier, batch) > CALL_NS_MAX
-        or job_bytes(model.network.proof_model, batch, openings=model.openings)
+        or job_bytes(
+            model.network.proof_model, batch, openings=model.openings, security=model.security
+        )
         > model.job_bytes_max
     ):
         batch //= 2
