@@ -308,6 +308,20 @@ def test_a_doubted_node_looks_no_cheaper_than_the_average_and_stays_in_the_marke
     assert node._choose(2, process) is not None  # pyright: ignore[reportPrivateUsage]
 
 
+def test_slander_costs_a_packet_a_second_however_many_slander() -> None:
+    node = stand_in_node(1)
+    entries = [signed(n) for n in range(30, 36)]
+    node.plane.receive(0, bytes(HEADER_BYTES) + b"".join(e + bytes(2) for e in entries), 6)
+    for accused in range(40, 80):
+        node._tell_accusation(WITNESS.pack(accused, 100))  # pyright: ignore[reportPrivateUsage]
+    before = node.counters.packets_out
+    turns = 20
+    for _ in range(turns):
+        node._spread_accusation()  # pyright: ignore[reportPrivateUsage]
+    told = node.counters.packets_out - before
+    assert turns <= told <= turns + 1, "a single accusation is told to two, a flood to one each"
+
+
 def test_the_outlet_tells_on_hidden_power() -> None:
     w = OutletWitness()
     assert not any(w.check(1, seq, 250.0, 262.0) for seq in range(50))

@@ -90,6 +90,9 @@ MEAN_TURNS: Final = 60
 """Seconds over which the mean heat of the view is averaged."""
 SEEDS_MAX: Final = 16
 ACCUSATIONS_MAX: Final = 64
+ACCUSING_MAX: Final = 2
+"""Nodes that an accusation is told to; on average one a second, so that slander costs no more
+traffic however many slander."""
 KNOCK: Final = 1 / 16
 """Chance, each second, of a message of one entry to a node of the first hour."""
 HEAT: Final = int(Kind.HEAT)
@@ -185,6 +188,7 @@ class HeatNode:
         self._distress_ticking = False
         self._membership_turn = 0
         self._accusations: list[bytes] = []
+        self._accusing = ACCUSING_MAX
         self.outlets: Callable[[int], float | None] | None = None
         """Reads a neighbour's metered outlet, where there is one."""
         self.on_unknown: Callable[[int, list[int]], None] | None = None
@@ -643,7 +647,7 @@ class HeatNode:
                 self._tell_accusation(WITNESS.pack(node, excess))
 
     def _tell_accusation(self, payload: bytes) -> None:
-        """Signs an accusation and queues it: one of the queue is told to two nodes each second."""
+        """Signs an accusation and queues it: one of the queue is told each second."""
         data = self.packet(Kind.WITNESS, payload, 1)
         self._pass_on(data + self._signer.sign(data))
 
@@ -653,11 +657,14 @@ class HeatNode:
 
     def _spread_accusation(self) -> None:
         """Accusations travel as they were signed, so that relays cannot make them up."""
+        self._accusing = min(self._accusing + 1, ACCUSING_MAX)
         if not self._accusations or not self.plane.table:
             return
         data = self._accusations.pop(0)
         peers = list(self.plane.table)
-        for to in self._rng.sample(peers, min(2, len(peers))):
+        chosen = self._rng.sample(peers, min(self._accusing, len(peers)))
+        self._accusing -= len(chosen)
+        for to in chosen:
             self.counters.packets_out += 1
             self.counters.bytes_out += len(data)
             self.out.packets.append((to, data))
