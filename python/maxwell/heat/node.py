@@ -90,8 +90,10 @@ MEAN_TURNS: Final = 60
 """Seconds over which the mean heat of the view is averaged."""
 SEEDS_MAX: Final = 16
 ACCUSATIONS_MAX: Final = 64
-ACCUSING_MAX: Final = 2
-"""Nodes that an accusation is told to; on average one a second, so that slander costs no more
+ACCUSING: Final = 2
+"""Nodes that an accusation is told to in a second."""
+ACCUSING_BURST: Final = 32
+"""A token bucket: on average one such packet a second, 0.17 kB/s, so that slander costs no more
 traffic however many slander."""
 KNOCK: Final = 1 / 16
 """Chance, each second, of a message of one entry to a node of the first hour."""
@@ -188,7 +190,7 @@ class HeatNode:
         self._distress_ticking = False
         self._membership_turn = 0
         self._accusations: list[bytes] = []
-        self._accusing = ACCUSING_MAX
+        self._accusing_credit = ACCUSING_BURST
         self.outlets: Callable[[int], float | None] | None = None
         """Reads a neighbour's metered outlet, where there is one."""
         self.on_unknown: Callable[[int, list[int]], None] | None = None
@@ -657,13 +659,13 @@ class HeatNode:
 
     def _spread_accusation(self) -> None:
         """Accusations travel as they were signed, so that relays cannot make them up."""
-        self._accusing = min(self._accusing + 1, ACCUSING_MAX)
+        self._accusing_credit = min(self._accusing_credit + 1, ACCUSING_BURST)
         if not self._accusations or not self.plane.table:
             return
         data = self._accusations.pop(0)
         peers = list(self.plane.table)
-        chosen = self._rng.sample(peers, min(self._accusing, len(peers)))
-        self._accusing -= len(chosen)
+        chosen = self._rng.sample(peers, min(ACCUSING, self._accusing_credit, len(peers)))
+        self._accusing_credit -= len(chosen)
         for to in chosen:
             self.counters.packets_out += 1
             self.counters.bytes_out += len(data)
